@@ -1,0 +1,1 @@
+"""vmjira: vulnerability tickets that stay true."""

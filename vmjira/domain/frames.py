@@ -1,0 +1,155 @@
+"""The columns of every frame, in one place, checked at every edge.
+
+All times are UTC with microseconds. `null` in a Boolean means: the scanner does not say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import polars as pl
+
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+Severity = pl.Enum(SEVERITIES)
+Time = pl.Datetime("us", "UTC")
+
+ENDINGS = ("fixed", "moved", "gone", "accepted")
+OPENINGS = ("found", "reappeared", "moved", "acceptance ended")
+
+Schema = dict[str, pl.DataType]
+
+#: Hosts of one scan. `host` is a reference inside the scan, until `classify.identify` makes it the host's key.
+HOSTS: Schema = {
+    "host": pl.String(),
+    "ip": pl.String(),  # canonical text of one address, or null
+    "hostname": pl.String(),
+    "netbios": pl.String(),
+    "mac": pl.String(),
+    "agent_uuid": pl.String(),
+    "os": pl.String(),
+    "scanned_at": Time,  # when the scanner finished with this host; never null
+    "authenticated": pl.Boolean(),
+    "complete": pl.Boolean(),
+}
+
+#: Checks of one scan that found something, one row each: text that the scanner repeats for every host, kept once.
+VULNERABILITIES: Schema = {
+    "scanner": pl.String(),
+    "vulnerability_id": pl.String(),
+    "title": pl.String(),
+    "family": pl.String(),
+    "severity": Severity,
+    "cvss2": pl.Float64(),
+    "cvss3": pl.Float64(),
+    "cves": pl.List(pl.String()),
+    "exploit_available": pl.Boolean(),
+    "exploits": pl.List(pl.String()),
+    "solution": pl.String(),
+    "description": pl.String(),
+    "synopsis": pl.String(),
+    "published": pl.Date(),
+    "patch_published": pl.Date(),
+    "references": pl.List(pl.String()),
+}
+
+#: Findings of one scan: one row per host × vulnerability, ports merged. `host` as in HOSTS of the same scan.
+FINDINGS: Schema = {
+    "host": pl.String(),
+    "scanner": pl.String(),
+    "vulnerability_id": pl.String(),
+    "ports": pl.List(pl.String()),  # sorted, distinct, e.g. "443/tcp"; [] when the finding has no port
+    "severity": Severity,  # the highest among its ports
+    "output": pl.String(),
+}
+
+#: Checks that the scanner reports as not made on a host (skipped, failed, unknown).
+UNMADE: Schema = {"host": pl.String(), "vulnerability_id": pl.String()}
+
+#: The ledger: one row per life of a finding. Iterations are ordinals, named in ITERATIONS; they compare within a range.
+LEDGER: Schema = {
+    "host": pl.String(),
+    "scanner": pl.String(),
+    "vulnerability_id": pl.String(),
+    "category": pl.String(),  # null: no category takes it
+    "range": pl.String(),  # null: no range owns the host
+    "severity": Severity,
+    "ports": pl.List(pl.String()),
+    "first_seen": Time,
+    "first_iteration": pl.Int32(),
+    "last_seen": Time,
+    "last_iteration": pl.Int32(),
+    "last_authenticated": pl.Boolean(),
+    "opened_as": pl.Enum(OPENINGS),
+    "ended_at": Time,
+    "ended_iteration": pl.Int32(),
+    "ended_as": pl.Enum(ENDINGS),  # null: open
+    "accepted_until": Time,  # of a life that ended as accepted
+    "reappeared": pl.Int32(),
+    "previous_ticket": pl.String(),  # identifier of the ticket of the life before
+    "superseded": pl.Boolean(),  # a later life of the same finding exists
+}
+
+#: What is known of each host, by scanner: its newest observation.
+KNOWN_HOSTS: Schema = {
+    "host": pl.String(),
+    "scanner": pl.String(),
+    "range": pl.String(),
+    "ip": pl.String(),
+    "hostname": pl.String(),
+    "netbios": pl.String(),
+    "mac": pl.String(),
+    "agent_uuid": pl.String(),
+    "os": pl.String(),
+    "observed_at": Time,
+    "authenticated": pl.Boolean(),
+    "complete": pl.Boolean(),
+    "ranges": pl.List(pl.String()),  # every range that ever held lives of the host, "" for none
+}
+
+#: The catalogue: VULNERABILITIES of all scans, newest text wins.
+CATALOGUE: Schema = VULNERABILITIES | {"as_of": Time}
+
+#: Iterations of each range ("" for hosts in no range). `ordinal` grows with time, `label` is what people read.
+ITERATIONS: Schema = {
+    "range": pl.String(),
+    "ordinal": pl.Int32(),
+    "label": pl.String(),
+    "number": pl.Int32(),  # what a title shows: day of the year, week, month, running number
+}
+
+
+def empty(schema: Schema) -> pl.DataFrame:
+    return pl.DataFrame(schema=schema)
+
+
+def check(frame: pl.DataFrame | pl.LazyFrame, schema: Schema, name: str) -> None:
+    """Raise TypeError unless `frame` has exactly the columns of `schema`, in order. A fault of ours, never a user's."""
+    found = dict(frame.collect_schema())
+    if found != schema or list(found) != list(schema):
+        wrong = {column: found.get(column) for column in {*found, *schema} if found.get(column) != schema.get(column)}
+        raise TypeError(f"{name}: columns differ from the schema (or their order does): {wrong}")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One result set of one scanner, as observed.
+
+    `findings` is lazy: it usually lies in Parquet on disk, because `output` is large. All else fits in memory.
+    """
+
+    scanner: str  # the product whose checks these are: nessus, nexpose, gvm, qualys, …
+    format: str  # how it was written: the registry's name of the format
+    digest: str  # SHA-256 of the content, or "scanner:scan id:history id" of an API: the scan's identity
+    started_at: datetime | None
+    finished_at: datetime  # the end of the scan, aware
+    hosts: pl.DataFrame  # HOSTS
+    vulnerabilities: pl.DataFrame  # VULNERABILITIES
+    findings: pl.LazyFrame  # FINDINGS
+    unmade: pl.DataFrame  # UNMADE
+    checks: frozenset[str] = frozenset()  # enabled checks; empty: the scanner does not tell
+    records: int = 0  # result records as written in the file
+    records_by_severity: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    unreadable: int = 0  # records that could not be read; more than 0: this scan fixes nothing
+    rescan: bool = False  # run with other targets than its own: joins the running iteration

@@ -1,0 +1,137 @@
+"""What admins decide, as frozen values: categories, ranges, policy, acceptances, scanners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+Cadence = Literal["day", "week", "month", "scan"]
+IdentityKind = Literal["agent_uuid", "mac", "hostname", "netbios", "ip"]
+OnClose = Literal["verify", "strict", "trust"]
+
+#: What a condition in `where` may name: columns of vulnerabilities, plus `ports` and these of the host.
+CONDITION_HOST_COLUMNS = ("ip", "hostname", "netbios", "os")
+
+
+@dataclass(frozen=True)
+class Category:
+    """Findings that are repaired in the same way. First match in file order wins."""
+
+    id: str
+    title: str
+    where: str  # an SQL expression for `polars.sql_expr`
+    priority: str | None = None
+    due: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    """Addresses from `first` to `last`, both included, of one IP version."""
+
+    first: IPv4Address | IPv6Address
+    last: IPv4Address | IPv6Address
+
+    @property
+    def size(self) -> int:
+        return int(self.last) - int(self.first) + 1
+
+
+@dataclass(frozen=True)
+class TicketRules:
+    """How a ticket is made in the tracker. A range's own values are already merged over the policy's."""
+
+    project: str = ""
+    issue_type: str = "Task"
+    assignee: str | None = None
+    watchers: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)  # further fields; text may hold Jinja
+    link_type: str = "Relates"
+    transitions: Mapping[str, str] = field(default_factory=dict)  # close, reopen: wanted status by name
+    transition_fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Range:
+    """Named networks owned by one group of administrators."""
+
+    id: str
+    title: str
+    networks: tuple[Network, ...]
+    iteration: Cadence = "week"
+    identity: tuple[IdentityKind, ...] = ("ip",)
+    ticket: TicketRules = TicketRules()
+
+
+@dataclass(frozen=True)
+class Escalation:
+    """What happens when a ticket was refuted `reopen_limit` times."""
+
+    priority: str | None = None
+    label: str | None = None
+    watcher: str | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    title: str = "{category.title} – {range.title} – Scan {iteration.number}"
+    top_hosts: int = 10
+    ticket: TicketRules = TicketRules()
+    on_close: OnClose = "verify"
+    auto_close: bool = False
+    reopen_limit: int = 3
+    escalation: Escalation = Escalation()
+    accept_resolutions: tuple[str, ...] = ()
+    accept_for: timedelta = timedelta(days=180)
+    forget_after: timedelta | None = None  # None: never
+    limit_create: int = 100  # a plan that creates more is held for a person
+    limit_close: int = 500
+    calls_per_second: float = 8.0  # to the tracker, by one process
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """An entry of acceptances.yaml. Every scope that is given must match; it holds to the end of the day `until`."""
+
+    reason: str
+    approver: str
+    until: date
+    category: str | None = None
+    range: str | None = None
+    host: str | None = None  # key, address or host name
+    network: Network | None = None
+    vulnerability: str | None = None  # vulnerability id, or a CVE
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """Where scans come from; `options` are the connector's own, secrets not yet resolved."""
+
+    id: str
+    type: str
+    fetch: str | None = None  # cron expression
+    timezone: ZoneInfo | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    categories: tuple[Category, ...] = ()
+    ranges: tuple[Range, ...] = ()
+    policy: Policy = Policy()
+    acceptances: tuple[Acceptance, ...] = ()
+    scanners: tuple[Scanner, ...] = ()
+    digest: str = ""  # SHA-256 over the files; the same rules, the same digest
+    files: Mapping[str, str] = field(default_factory=dict)  # name → text, to keep what was in force when
+
+    def category(self, id: str) -> Category | None:
+        return next((category for category in self.categories if category.id == id), None)
+
+    def range(self, id: str) -> Range | None:
+        return next((range_ for range_ in self.ranges if range_.id == id), None)

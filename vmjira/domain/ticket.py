@@ -1,0 +1,145 @@
+"""A ticket as values: its identity, its numbers, and everything that its text and its attachments show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from vmjira.domain.frames import Schema, Severity, Time
+from vmjira.domain.rulebook import Category, Range
+
+#: States of a finding as people read them: domain part 6, plus the endings.
+STATES = ("new", "remaining", "unverified", "fixed", "moved", "gone", "accepted")
+
+#: Rows of a report (CSV). `host` is for counting and is not written.
+REPORT: Schema = {
+    "host": pl.String(),
+    "ip": pl.String(),
+    "hostname": pl.String(),
+    "category": pl.String(),  # the title
+    "vulnerability_id": pl.String(),
+    "title": pl.String(),
+    "description": pl.String(),
+    "severity": Severity,
+    "cvss": pl.Float64(),  # version 3, else version 2
+    "cves": pl.List(pl.String()),
+    "exploit_available": pl.Boolean(),
+    "ports": pl.List(pl.String()),
+    "solution": pl.String(),
+    "state": pl.Enum(STATES),
+    "first_seen": Time,
+    "last_seen": Time,
+    "fixed_at": Time,
+    "ticket": pl.String(),  # identifier of the ticket that owns the finding
+}
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One round of scanning of a range."""
+
+    ordinal: int
+    label: str
+    number: int
+
+
+@dataclass(frozen=True)
+class HostNumbers:
+    """Numbers of hosts at an iteration of a cell (domain part 7)."""
+
+    vulnerable: int = 0
+    last: int = 0
+    new: int = 0
+    remaining: int = 0
+    safe: int = 0
+    unverified: int = 0
+
+    def __post_init__(self) -> None:
+        if self.last != self.remaining + self.safe + self.unverified or self.vulnerable != self.new + self.remaining:
+            raise ValueError(f"host numbers contradict themselves: {self}")
+
+
+@dataclass(frozen=True)
+class OwnNumbers:
+    """Numbers of a ticket's own findings, now; `hosts` and `open_hosts` count the hosts they are on."""
+
+    total: int = 0
+    fixed: int = 0
+    open: int = 0
+    unverified: int = 0
+    moved: int = 0
+    gone: int = 0
+    accepted: int = 0
+    hosts: int = 0
+    open_hosts: int = 0
+
+    def __post_init__(self) -> None:
+        if self.total != self.fixed + self.open + self.moved + self.gone + self.accepted or self.unverified > self.open:
+            raise ValueError(f"numbers of own findings contradict themselves: {self}")
+
+
+@dataclass(frozen=True)
+class TopHost:
+    host: str
+    ip: str | None
+    hostname: str | None
+    score: int
+    findings: int
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """The previous or next ticket of the same cell; `key` is None while the tracker does not have it yet."""
+
+    identifier: str
+    title: str
+    key: str | None
+
+
+@dataclass(frozen=True)
+class HistoryPoint:
+    """Host numbers of the cell at one iteration, for the picture."""
+
+    label: str
+    numbers: HostNumbers
+
+
+@dataclass(frozen=True)
+class Source:
+    """The scan that the numbers come from; counts are of hosts of the ticket's range."""
+
+    scanner: str
+    finished_at: datetime
+    hosts: int
+    authenticated: int  # hosts scanned with credentials
+    unknown: int  # hosts of which the scanner does not say
+
+
+@dataclass(frozen=True)
+class TicketView:
+    """Everything that the text, the attachments and the JSON of one ticket show."""
+
+    identifier: str
+    title: str
+    category: Category
+    range: Range
+    iteration: Iteration
+    key: str | None
+    due: date | None
+    previous: Neighbour | None
+    next: Neighbour | None
+    then: HostNumbers  # at the ticket's iteration
+    own: OwnNumbers  # now
+    top: tuple[TopHost, ...]
+    history: tuple[HistoryPoint, ...]  # oldest first, this iteration last
+    sources: tuple[Source, ...]
+    running: Iteration  # the running iteration of the range, now
+    own_rows: pl.DataFrame  # REPORT: own findings with their state now
+    all_rows: pl.DataFrame | None  # REPORT: all open findings of the cell at the iteration; None: frozen, leave as sent
+    diff_rows: pl.DataFrame | None  # REPORT: against the last iteration; None: frozen, leave as sent
+
+
+def identifier(category: str, range_: str, label: str) -> str:
+    return f"{category}.{range_}.{label}"

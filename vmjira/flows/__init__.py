@@ -1,0 +1,1 @@
+"""The stories of the product, one a module: each reads top to bottom."""

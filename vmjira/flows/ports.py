@@ -1,0 +1,311 @@
+"""What the flows need from the outside, as protocols. The edges implement them; tests may too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import polars as pl
+
+from vmjira.domain.frames import Scan
+from vmjira.domain.rulebook import Policy, TicketRules
+from vmjira.domain.ticket import TicketView
+
+StatusCategory = Literal["new", "indeterminate", "done"]
+
+
+# --- the tracker ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A ticket to be made. `identifier` becomes the label `vm.<identifier>` and an issue property."""
+
+    identifier: str
+    summary: str
+    description: str
+    rules: TicketRules
+    priority: str | None = None
+    due: date | None = None
+    links: tuple[str, ...] = ()  # keys to link with, by rules.link_type, in the same call
+
+
+@dataclass(frozen=True)
+class Attachment:
+    id: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Issue:
+    """A ticket as the tracker has it."""
+
+    id: str
+    key: str
+    summary: str
+    description: str
+    status: str
+    status_category: StatusCategory
+    resolution: str | None
+    labels: tuple[str, ...]
+    attachments: tuple[Attachment, ...]
+    links: tuple[str, ...]  # keys of linked issues
+    created: datetime | None
+    updated: datetime | None
+
+
+@dataclass(frozen=True)
+class Created:
+    id: str
+    key: str
+    notes: tuple[str, ...] = ()  # what could not be done as the rules say, in words for a comment
+
+
+@dataclass(frozen=True)
+class File:
+    name: str
+    content: bytes
+    media_type: str
+
+
+class Tracker(Protocol):
+    """One issue tracker. Every method raises only `vmjira.errors.TrackerError`s, and never retries by itself."""
+
+    search_lag: float  # seconds after which a search surely finds what was written before
+
+    def create(self, draft: Draft) -> Created: ...
+    def find(self, identifier: str) -> list[Issue]:
+        """Issues that carry the identifier's label, oldest first. May lag behind by `search_lag`."""
+
+    def read(self, keys: Sequence[str]) -> dict[str, Issue]:
+        """Fresh state, by the key asked for (a moved issue answers with its new key); gone ones are missing."""
+
+    def edit(self, key: str, *, description: str | None = None, summary: str | None = None) -> None: ...
+    def attach(self, key: str, files: Sequence[File]) -> list[Attachment]:
+        """All files in one call."""
+
+    def detach(self, attachment_id: str) -> None:
+        """Already gone is done."""
+
+    def link(self, key: str, other: str, link_type: str) -> None: ...
+    def comment(self, key: str, body: str) -> None: ...
+    def transition(self, key: str, wanted: Literal["close", "reopen"], rules: TicketRules) -> str:
+        """Bring it to done / not done, over several transitions if need be; the new status' name."""
+
+    def upload_limit(self) -> int:
+        """Bytes that one attachment may have."""
+
+
+# --- words, tables and pictures ---------------------------------------------------------------------------------------
+
+
+class Renderer(Protocol):
+    def description(self, view: TicketView, attached: Sequence[str]) -> str:
+        """Our part of the description, between its two marks, within the tracker's limit."""
+
+    def merge(self, current: str, ours: str) -> str:
+        """`current` with our marked part replaced (or added in front); a human's text stays as it is."""
+
+    def files(self, view: TicketView, limit: int) -> list[File]:
+        """CSVs and the picture; none larger than `limit` bytes. The same view gives the same bytes."""
+
+    def title(self, view: TicketView, policy: Policy) -> str: ...
+
+
+# --- what is kept -----------------------------------------------------------------------------------------------------
+
+OperationState = Literal["held", "waiting", "queued", "done", "refused", "dropped"]
+
+
+@dataclass(frozen=True)
+class OperationRow:
+    """One planned change, why, and what became of it."""
+
+    id: str
+    operation: str  # create, update, comment, close, reopen
+    identifier: str
+    reason: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    state: OperationState = "queued"
+    plan: str = ""  # id of the plan it came with
+    planned_at: datetime | None = None
+    started_at: datetime | None = None  # set before the first call to the tracker
+    ended_at: datetime | None = None
+    attempts: int = 0
+    answer: str = ""  # the tracker's own words, or what was done
+
+
+@dataclass(frozen=True)
+class TicketRow:
+    identifier: str
+    category: str
+    range: str
+    ordinal: int
+    label: str
+    number: int
+    title: str
+    ledger: int  # version of the ledger that shows the ticket at its iteration
+    key: str | None = None
+    issue_id: str | None = None
+    status: str | None = None
+    status_category: StatusCategory | None = None
+    gone: bool = False  # deleted in the tracker: no silent re-creation
+    due: date | None = None
+    facts: str = ""  # digest of what the tracker should show, as last planned
+    shown: str = ""  # digest of what the tracker shows, as last delivered
+    description: str = ""  # digest of our part of the description as sent
+    verified: bool = False  # a comment said that all own findings have ended
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class AttachmentRow:
+    identifier: str
+    name: str
+    attachment_id: str
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ScanRow:
+    id: int
+    digest: str
+    scanner: str
+    format: str
+    name: str  # of the file
+    path: str  # folder of its frames in the data store
+    started_at: datetime | None
+    finished_at: datetime
+    hosts: int
+    findings: int
+    records: int
+    records_by_severity: Mapping[str, int]
+    warnings: tuple[str, ...]
+    unreadable: int
+    rescan: bool
+    folded_at: datetime | None
+
+
+@dataclass(frozen=True)
+class RulesRow:
+    digest: str
+    files: Mapping[str, str]
+    since: datetime
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """What changed the ledger, in order; replaying them rebuilds it."""
+
+    version: int  # of the ledger after it
+    kind: Literal["scan", "rules"]
+    scan: int | None
+    rules: str  # digest of the rules in force
+
+
+@dataclass(frozen=True)
+class CellNumbers:
+    """Host numbers of a cell at an iteration; frozen as soon as a later iteration is running."""
+
+    category: str
+    range: str
+    ordinal: int
+    label: str
+    numbers: Mapping[str, int]
+    top: Sequence[Mapping[str, Any]] = ()
+
+
+class Unit(Protocol):
+    """One SQL transaction; everything in it happens, or nothing."""
+
+    @property
+    def connection(self) -> Any:
+        """The SQLAlchemy connection, for work that must be queued in the same transaction."""
+
+    # rules
+    def rules_in_force(self) -> RulesRow | None: ...
+    def rules(self, digest: str) -> RulesRow | None: ...
+    def put_rules(self, row: RulesRow) -> None: ...
+
+    # scans and what they did to the ledger
+    def scan_by_digest(self, digest: str) -> ScanRow | None: ...
+    def scans(self) -> list[ScanRow]: ...
+    def add_scan(self, row: ScanRow) -> int:
+        """`row.id` is ignored; the new id."""
+
+    def events(self) -> list[EventRow]: ...
+    def ledger_version(self) -> int: ...
+    def ledger_parts(self, version: int | None = None) -> dict[str, str]:
+        """Part name → path in the data store, as of `version` (default: the newest)."""
+
+    def move_ledger(self, event: EventRow, parts: Mapping[str, str]) -> None:
+        """Point to new parts; `event.version` must be the present one plus 1, else raise `Conflict`."""
+
+    def put_cell_numbers(self, rows: Iterable[CellNumbers]) -> None: ...
+    def cell_numbers(self, *, category: str | None = None, range: str | None = None) -> list[CellNumbers]: ...
+
+    # tickets
+    def tickets(self) -> list[TicketRow]: ...
+    def ticket(self, identifier: str) -> TicketRow | None: ...
+    def add_tickets(self, rows: Iterable[TicketRow]) -> None: ...
+    def update_ticket(self, identifier: str, **changes: Any) -> None: ...
+    def attachments(self, identifier: str) -> list[AttachmentRow]: ...
+    def put_attachments(self, identifier: str, rows: Sequence[AttachmentRow], *, removed: Sequence[str] = ()) -> None:
+        """Add rows; forget those whose attachment_id is in `removed`."""
+
+    # operations
+    def add_operations(self, rows: Iterable[OperationRow]) -> None: ...
+    def operation(self, id: str) -> OperationRow | None: ...
+    def operations(self, *states: OperationState, identifier: str | None = None) -> list[OperationRow]: ...
+    def update_operation(self, id: str, **changes: Any) -> None: ...
+
+    # worker slots
+    def claim_slot(self, host: str, pid: int, now: datetime, *, stale_after: float) -> int:
+        """The lowest slot that is free: never taken, its beat older than `stale_after` seconds, or `release`d."""
+
+    def beat(self, slot: int, now: datetime) -> None: ...
+    def release_slot(self, slot: int) -> None: ...
+    def live_slots(self, now: datetime, *, stale_after: float) -> list[int]: ...
+
+
+class Conflict(Exception):
+    """Somebody else moved the ledger meanwhile: do it again on the new one."""
+
+
+class Store(Protocol):
+    def begin(self) -> AbstractContextManager[Unit]: ...
+    def write(self, path: str, frame: pl.DataFrame) -> None:
+        """Write Parquet at `path` in the data store; whole or not at all."""
+
+    def scan(self, path: str) -> pl.LazyFrame: ...
+    def exists(self, path: str) -> bool: ...
+    def keep_scan(self, scan: Scan, path: str) -> None:
+        """Write the frames and `checks` of a scan under the folder `path`."""
+
+    def load_scan(self, row: ScanRow) -> Scan: ...
+    def refuse(self, file: Path, reason: str) -> str:
+        """Keep a copy of a file aside with a `.reason.txt` beside it; where."""
+
+    def sweep(self) -> int:
+        """Remove files that no row refers to; how many."""
+
+
+class Clock(Protocol):
+    def __call__(self) -> datetime:
+        """Now, in UTC."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Everything a flow may touch, wired once in bootstrap."""
+
+    store: Store
+    renderer: Renderer
+    tracker: Any  # a callable that gives this thread's Tracker; connecting is its own work
+    clock: Clock

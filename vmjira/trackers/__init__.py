@@ -1,0 +1,1 @@
+"""Trackers: where tickets live. One folder each."""
