@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Literal
 
 import polars as pl
 
 from vmjira.domain.frames import Schema, Severity, Time
 from vmjira.domain.rulebook import Category, Range
+
+StatusCategory = Literal["new", "indeterminate", "done"]
 
 #: States of a finding as people read them: domain part 6, plus the endings.
 STATES = ("new", "remaining", "unverified", "fixed", "moved", "gone", "accepted")
@@ -87,6 +90,46 @@ class TopHost:
     hostname: str | None
     score: int
     findings: int
+
+
+@dataclass(frozen=True)
+class CellNumbers:
+    """Host numbers of a cell at an iteration; frozen as soon as a later iteration is running."""
+
+    category: str
+    range: str
+    ordinal: int
+    label: str
+    numbers: HostNumbers
+    top: tuple[TopHost, ...] = ()
+    digest: str = ""  # of the findings behind the numbers
+
+
+@dataclass(frozen=True)
+class TicketRow:
+    """What is kept of a ticket between two deliveries."""
+
+    identifier: str
+    category: str
+    range: str
+    ordinal: int
+    label: str
+    number: int
+    title: str
+    ledger: int  # newest version in which its iteration was running: what all.csv and diff.csv show
+    key: str | None = None
+    issue_id: str | None = None
+    closed_by_us: bool = False
+    status: str | None = None
+    status_category: StatusCategory | None = None
+    gone: bool = False  # deleted in the tracker: no silent re-creation
+    due: date | None = None
+    sent_ledger: int = 0  # version whose all.csv and diff.csv were sent
+    facts: str = ""  # digest of what the tracker should show, as last planned
+    shown: str = ""  # digest of what the tracker shows, as last delivered
+    description: str = ""  # digest of our part of the description as sent
+    verified: bool = False  # a comment said that all own findings have ended
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,7 @@ import polars as pl
 
 from vmjira.domain.frames import Scan
 from vmjira.domain.rulebook import Policy, TicketRules
-from vmjira.domain.ticket import TicketView
-
-StatusCategory = Literal["new", "indeterminate", "done"]
-
+from vmjira.domain.ticket import CellNumbers, StatusCategory, TicketRow, TicketView
 
 # --- the tracker ------------------------------------------------------------------------------------------------------
 
@@ -94,6 +91,9 @@ class Tracker(Protocol):
 
     def link(self, key: str, other: str, link_type: str) -> None: ...
     def comment(self, key: str, body: str) -> None: ...
+    def comments(self, key: str) -> list[str]:
+        """Texts of the ticket's comments, to see whether one of ours got through before a crash."""
+
     def transition(self, key: str, wanted: Literal["close", "reopen"], rules: TicketRules) -> str:
         """Bring it to done / not done, over several transitions if need be; the new status' name."""
 
@@ -138,29 +138,6 @@ class OperationRow:
     ended_at: datetime | None = None
     attempts: int = 0
     answer: str = ""  # the tracker's own words, or what was done
-
-
-@dataclass(frozen=True)
-class TicketRow:
-    identifier: str
-    category: str
-    range: str
-    ordinal: int
-    label: str
-    number: int
-    title: str
-    ledger: int  # version of the ledger that shows the ticket at its iteration
-    key: str | None = None
-    issue_id: str | None = None
-    status: str | None = None
-    status_category: StatusCategory | None = None
-    gone: bool = False  # deleted in the tracker: no silent re-creation
-    due: date | None = None
-    facts: str = ""  # digest of what the tracker should show, as last planned
-    shown: str = ""  # digest of what the tracker shows, as last delivered
-    description: str = ""  # digest of our part of the description as sent
-    verified: bool = False  # a comment said that all own findings have ended
-    created_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -209,18 +186,6 @@ class EventRow:
     rules: str  # digest of the rules in force
 
 
-@dataclass(frozen=True)
-class CellNumbers:
-    """Host numbers of a cell at an iteration; frozen as soon as a later iteration is running."""
-
-    category: str
-    range: str
-    ordinal: int
-    label: str
-    numbers: Mapping[str, int]
-    top: Sequence[Mapping[str, Any]] = ()
-
-
 class Unit(Protocol):
     """One SQL transaction; everything in it happens, or nothing."""
 
@@ -263,6 +228,9 @@ class Unit(Protocol):
     def add_operations(self, rows: Iterable[OperationRow]) -> None: ...
     def operation(self, id: str) -> OperationRow | None: ...
     def operations(self, *states: OperationState, identifier: str | None = None) -> list[OperationRow]: ...
+    def unstarted_updates(self) -> set[str]:
+        """Identifiers with a queued update that has not begun; it cannot begin before this transaction ends."""
+
     def update_operation(self, id: str, **changes: Any) -> None: ...
 
     # worker slots

@@ -1,0 +1,176 @@
+"""What should change in the tracker, and why: ledger + known tickets ─► a plan, which is a value.
+
+An operation says "make the tracker show the present truth of this ticket, because …". So a preview, a limit, a retry
+and a repair after a crash all use the same value, and nothing is decided twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, datetime
+from typing import Any, Literal
+
+from vmjira.domain.rulebook import Policy, Rulebook
+from vmjira.domain.ticket import CellNumbers, Iteration, OwnNumbers, TicketRow, identifier
+
+Kind = Literal["create", "update", "verified", "close", "reopen"]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One intended change of one ticket, with its reason in words."""
+
+    operation: Kind
+    identifier: str
+    key: str | None
+    reason: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"details": dict(self.details)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Operations in order, and the ticket rows that are new or changed by deciding them."""
+
+    operations: tuple[Operation, ...] = ()
+    tickets: tuple[TicketRow, ...] = ()
+
+    def exceeded(self, policy: Policy) -> str | None:
+        """Why a person has to look at this plan first; None if it is within the policy's limits."""
+        counts = {"create": policy.limit_create, "close": policy.limit_close}
+        over = [
+            f"{count} tickets to {kind}, limits.{kind} is {limit}"
+            for kind, limit in counts.items()
+            if (count := sum(operation.operation == kind for operation in self.operations)) > limit
+        ]
+        return "; ".join(over) or None
+
+
+@dataclass(frozen=True)
+class TicketFacts:
+    """Own findings of one (would-be) ticket, now. `digest` changes whenever a finding of it does."""
+
+    category: str
+    range: str
+    ordinal: int
+    own: OwnNumbers
+    digest: str
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that a plan is made from, for the ranges that a change touched."""
+
+    facts: tuple[TicketFacts, ...]
+    cells: Mapping[tuple[str, str, int], CellNumbers]  # by category, range, ordinal
+    iterations: Mapping[tuple[str, int], Iteration]  # by range, ordinal
+    running: Mapping[str, int]  # range → ordinal
+    tickets: Mapping[str, TicketRow]
+    version: int  # of the ledger
+    at: datetime  # the end of the scan (or the time of the rule change), in the policy's time zone
+    because: str  # what happened, in words: "scan 'weekly' of 2026-06-05"
+
+
+def make_plan(situation: Situation, rulebook: Rulebook, titles: Mapping[str, str]) -> Plan:
+    """Compare what should be with what is known of the tracker. `titles`: identifier → title for new tickets."""
+    operations: list[Operation] = []
+    rows: list[TicketRow] = []
+    for facts in sorted(situation.facts, key=lambda each: (each.range, each.category, each.ordinal)):
+        iteration = situation.iterations[facts.range, facts.ordinal]
+        name = identifier(facts.category, facts.range, iteration.label)
+        known = situation.tickets.get(name)
+        if known is None:
+            planned = _new(situation, facts, iteration, rulebook, titles.get(name, name))
+        else:
+            planned = _known(situation, facts, known, rulebook.policy)
+        if planned:
+            operations += planned[0]
+            rows.append(planned[1])
+    return Plan(tuple(operations), tuple(rows))
+
+
+def _new(
+    situation: Situation, facts: TicketFacts, iteration: Iteration, rulebook: Rulebook, title: str
+) -> tuple[list[Operation], TicketRow] | None:
+    if not facts.own.open:
+        return None  # all of it ended before anybody could be asked to patch it
+    name = identifier(facts.category, facts.range, iteration.label)
+    reason = (
+        f"{situation.because}: {_count(facts.own.open, 'finding')} on {_count(facts.own.open_hosts, 'host')} "
+        f"first detected in {iteration.label}"
+    )
+    row = TicketRow(
+        identifier=name,
+        category=facts.category,
+        range=facts.range,
+        ordinal=facts.ordinal,
+        label=iteration.label,
+        number=iteration.number,
+        title=title,
+        ledger=situation.version,
+        due=_due(situation.at, rulebook, facts.category),
+        facts=_digest(situation, facts),
+        created_at=situation.at,
+    )
+    return [Operation("create", name, None, reason, {"title": title, "own": asdict(facts.own)})], row
+
+
+def _known(
+    situation: Situation, facts: TicketFacts, known: TicketRow, policy: Policy
+) -> tuple[list[Operation], TicketRow] | None:
+    running = situation.running.get(known.range) == known.ordinal
+    digest = _digest(situation, facts)
+    row = replace(known, ledger=situation.version if running else known.ledger, facts=digest)
+    if row == known or known.gone:
+        return None
+    own = facts.own
+    operations: list[Operation] = []
+    if digest != known.facts:
+        details = {"own": asdict(own), "running": running}
+        operations.append(
+            Operation("update", known.identifier, known.key, f"{situation.because}: numbers or lists changed", details)
+        )
+    if own.total and not own.open and not known.verified:
+        reason = f"{situation.because}: all {_count(own.total, 'own finding')} have ended"
+        operations.append(Operation("verified", known.identifier, known.key, reason, {"own": asdict(own)}))
+        if policy.auto_close and known.status_category != "done":
+            operations.append(Operation("close", known.identifier, known.key, f"{reason}; policy auto_close"))
+        row = replace(row, verified=True, closed_by_us=policy.auto_close)
+    elif own.open and known.verified:
+        if known.closed_by_us:
+            reason = (
+                f"{situation.because}: {_count(own.open, 'finding')} came into a ticket that was closed as verified"
+            )
+            operations.append(Operation("reopen", known.identifier, known.key, reason, {"own": asdict(own)}))
+        row = replace(row, verified=False, closed_by_us=False)
+    return operations, row
+
+
+def _digest(situation: Situation, facts: TicketFacts) -> str:
+    """Everything about a ticket that a scan can change; neighbours are followed by delivery itself."""
+    cell = situation.cells.get((facts.category, facts.range, facts.ordinal))
+    shown = [asdict(facts.own), facts.digest, asdict(cell.numbers) if cell else None, cell.digest if cell else None]
+    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
+
+
+def _due(at: datetime, rulebook: Rulebook, category: str) -> date | None:
+    found = rulebook.category(category)
+    return (at + found.due).date() if found and found.due else None
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def neighbours(row: TicketRow, cell: Iterable[TicketRow]) -> tuple[TicketRow | None, TicketRow | None]:
+    """The nearest older and the nearest newer ticket of the same cell that still exist."""
+    others = [other for other in cell if (other.category, other.range) == (row.category, row.range) and not other.gone]
+    older = [other for other in others if other.ordinal < row.ordinal]
+    newer = [other for other in others if other.ordinal > row.ordinal]
+    key = lambda other: other.ordinal  # noqa: E731
+    return max(older, key=key, default=None), min(newer, key=key, default=None)
