@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Literal
 
-from vmjira.domain.rulebook import Policy, Rulebook
+from vmjira.domain.rulebook import Category, Policy, Range, Rulebook
 from vmjira.domain.ticket import CellNumbers, Iteration, OwnNumbers, TicketRow, identifier
 
+Title = Callable[[Category, Range, Iteration], str]
 Kind = Literal["create", "update", "verified", "close", "reopen"]
 
 
@@ -76,8 +77,8 @@ class Situation:
     because: str  # what happened, in words: "scan 'weekly' of 2026-06-05"
 
 
-def make_plan(situation: Situation, rulebook: Rulebook, titles: Mapping[str, str]) -> Plan:
-    """Compare what should be with what is known of the tracker. `titles`: identifier → title for new tickets."""
+def make_plan(situation: Situation, rulebook: Rulebook, title: Title) -> Plan:
+    """Compare what should be with what is known of the tracker."""
     operations: list[Operation] = []
     rows: list[TicketRow] = []
     for facts in sorted(situation.facts, key=lambda each: (each.range, each.category, each.ordinal)):
@@ -85,7 +86,7 @@ def make_plan(situation: Situation, rulebook: Rulebook, titles: Mapping[str, str
         name = identifier(facts.category, facts.range, iteration.label)
         known = situation.tickets.get(name)
         if known is None:
-            planned = _new(situation, facts, iteration, rulebook, titles.get(name, name))
+            planned = _new(situation, facts, iteration, rulebook, title)
         else:
             planned = _known(situation, facts, known, rulebook.policy)
         if planned:
@@ -95,11 +96,15 @@ def make_plan(situation: Situation, rulebook: Rulebook, titles: Mapping[str, str
 
 
 def _new(
-    situation: Situation, facts: TicketFacts, iteration: Iteration, rulebook: Rulebook, title: str
+    situation: Situation, facts: TicketFacts, iteration: Iteration, rulebook: Rulebook, title: Title
 ) -> tuple[list[Operation], TicketRow] | None:
     if not facts.own.open:
         return None  # all of it ended before anybody could be asked to patch it
+    category, range_ = rulebook.category(facts.category), rulebook.range(facts.range)
+    if category is None or range_ is None:
+        raise ValueError(f"open findings in a cell that the rules do not have: {facts.category} × {facts.range}")
     name = identifier(facts.category, facts.range, iteration.label)
+    words = title(category, range_, iteration)
     reason = (
         f"{situation.because}: {_count(facts.own.open, 'finding')} on {_count(facts.own.open_hosts, 'host')} "
         f"first detected in {iteration.label}"
@@ -111,13 +116,14 @@ def _new(
         ordinal=facts.ordinal,
         label=iteration.label,
         number=iteration.number,
-        title=title,
+        title=words,
         ledger=situation.version,
-        due=_due(situation.at, rulebook, facts.category),
+        due=(situation.at + category.due).date() if category.due else None,
+        own=facts.own,
         facts=_digest(situation, facts),
         created_at=situation.at,
     )
-    return [Operation("create", name, None, reason, {"title": title, "own": asdict(facts.own)})], row
+    return [Operation("create", name, None, reason, {"title": words, "own": asdict(facts.own)})], row
 
 
 def _known(
@@ -125,7 +131,7 @@ def _known(
 ) -> tuple[list[Operation], TicketRow] | None:
     running = situation.running.get(known.range) == known.ordinal
     digest = _digest(situation, facts)
-    row = replace(known, ledger=situation.version if running else known.ledger, facts=digest)
+    row = replace(known, ledger=situation.version if running else known.ledger, own=facts.own, facts=digest)
     if row == known or known.gone:
         return None
     own = facts.own
@@ -144,7 +150,7 @@ def _known(
     elif own.open and known.verified:
         if known.closed_by_us:
             reason = (
-                f"{situation.because}: {_count(own.open, 'finding')} came into a ticket that was closed as verified"
+                f"{situation.because}: {_count(own.open, 'finding')} came into a ticket closed as verified"
             )
             operations.append(Operation("reopen", known.identifier, known.key, reason, {"own": asdict(own)}))
         row = replace(row, verified=False, closed_by_us=False)
@@ -156,11 +162,6 @@ def _digest(situation: Situation, facts: TicketFacts) -> str:
     cell = situation.cells.get((facts.category, facts.range, facts.ordinal))
     shown = [asdict(facts.own), facts.digest, asdict(cell.numbers) if cell else None, cell.digest if cell else None]
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
-
-
-def _due(at: datetime, rulebook: Rulebook, category: str) -> date | None:
-    found = rulebook.category(category)
-    return (at + found.due).date() if found and found.due else None
 
 
 def _count(number: int, noun: str) -> str:

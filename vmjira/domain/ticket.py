@@ -125,6 +125,7 @@ class TicketRow:
     gone: bool = False  # deleted in the tracker: no silent re-creation
     due: date | None = None
     sent_ledger: int = 0  # version whose all.csv and diff.csv were sent
+    own: OwnNumbers = OwnNumbers()  # as last planned
     facts: str = ""  # digest of what the tracker should show, as last planned
     shown: str = ""  # digest of what the tracker shows, as last delivered
     description: str = ""  # digest of our part of the description as sent

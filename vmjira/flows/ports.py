@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol
 import polars as pl
 
 from vmjira.domain.frames import Scan
-from vmjira.domain.rulebook import Policy, TicketRules
-from vmjira.domain.ticket import CellNumbers, StatusCategory, TicketRow, TicketView
+from vmjira.domain.rulebook import Category, Policy, Range, Rulebook, TicketRules
+from vmjira.domain.ticket import CellNumbers, Iteration, StatusCategory, TicketRow, TicketView
 
 # --- the tracker ------------------------------------------------------------------------------------------------------
 
@@ -114,7 +114,10 @@ class Renderer(Protocol):
     def files(self, view: TicketView, limit: int) -> list[File]:
         """CSVs and the picture; none larger than `limit` bytes. The same view gives the same bytes."""
 
-    def title(self, view: TicketView, policy: Policy) -> str: ...
+    def comment(self, kind: str, **values: Any) -> str:
+        """Text of a comment, from the template `comment_<kind>.j2`."""
+
+    def title(self, policy: Policy, category: Category, range_: Range, iteration: Iteration) -> str: ...
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------
@@ -184,6 +187,7 @@ class EventRow:
     kind: Literal["scan", "rules"]
     scan: int | None
     rules: str  # digest of the rules in force
+    at: datetime | None = None  # of a change of rules
 
 
 class Unit(Protocol):
@@ -213,12 +217,15 @@ class Unit(Protocol):
         """Point to new parts; `event.version` must be the present one plus 1, else raise `Conflict`."""
 
     def put_cell_numbers(self, rows: Iterable[CellNumbers]) -> None: ...
-    def cell_numbers(self, *, category: str | None = None, range: str | None = None) -> list[CellNumbers]: ...
+    def cell_numbers(self, *, ranges: Collection[str] | None = None) -> list[CellNumbers]: ...
 
     # tickets
-    def tickets(self) -> list[TicketRow]: ...
+    def tickets(self, *, ranges: Collection[str] | None = None) -> list[TicketRow]: ...
     def ticket(self, identifier: str) -> TicketRow | None: ...
-    def add_tickets(self, rows: Iterable[TicketRow]) -> None: ...
+    def put_tickets(self, rows: Iterable[TicketRow]) -> None:
+        """Add rows. Of those that exist, change only what planning decides: ledger, own, facts, verified,
+        closed_by_us."""
+
     def update_ticket(self, identifier: str, **changes: Any) -> None: ...
     def attachments(self, identifier: str) -> list[AttachmentRow]: ...
     def put_attachments(self, identifier: str, rows: Sequence[AttachmentRow], *, removed: Sequence[str] = ()) -> None:
@@ -247,7 +254,12 @@ class Conflict(Exception):
 
 
 class Store(Protocol):
-    def begin(self) -> AbstractContextManager[Unit]: ...
+    def begin(self) -> AbstractContextManager[Unit]:
+        """For writing."""
+
+    def reading(self) -> AbstractContextManager[Unit]:
+        """For reading; never waits for a writer."""
+
     def write(self, path: str, frame: pl.DataFrame) -> None:
         """Write Parquet at `path` in the data store; whole or not at all."""
 
@@ -269,11 +281,18 @@ class Clock(Protocol):
         """Now, in UTC."""
 
 
+class OperationQueue(Protocol):
+    def put(self, unit: Unit, operations: Iterable[OperationRow]) -> None:
+        """Queue them in the transaction of `unit`: they will be delivered exactly if it commits."""
+
+
 @dataclass(frozen=True)
 class Outside:
-    """Everything a flow may touch, wired once in bootstrap."""
+    """Everything a flow may touch, wired once in bootstrap. Nothing of it connects before it is used."""
 
     store: Store
+    queue: OperationQueue
     renderer: Renderer
-    tracker: Any  # a callable that gives this thread's Tracker; connecting is its own work
+    tracker: Callable[[], Tracker]  # this thread's own
+    rulebook: Callable[[Mapping[str, str]], Rulebook]  # texts of rule files that were valid once
     clock: Clock

@@ -1,0 +1,141 @@
+"""The only place that wires settings, store, connectors and flows together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
+
+from vmjira import rulefiles
+from vmjira.domain.frames import Scan
+from vmjira.domain.rulebook import Rulebook
+from vmjira.errors import VmjiraError
+from vmjira.flows import queue
+from vmjira.flows.deliver import attempt
+from vmjira.flows.ports import Outside, Tracker
+from vmjira.rendering import Renderer
+from vmjira.scanners import read_scan
+from vmjira.settings import Settings
+from vmjira.store import SqlStore, open_store
+from vmjira.trackers import jira
+
+#: Seconds between two beats of a worker, and after which a silent worker counts as dead.
+BEAT, STALE = 2.0, 15.0
+
+
+@dataclass(frozen=True)
+class Application:
+    """vmjira with everything it may touch. Nothing connects before it is used; `store` upgrades the database first."""
+
+    settings: Settings
+
+    @cached_property
+    def store(self) -> SqlStore:
+        """The store, its database brought up to this program."""
+        if self.settings.database_url.startswith("sqlite:///"):
+            Path(self.settings.database_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        store = open_store(self.settings.database_url, self.settings.data)
+        store.upgrade()
+        queue.prepare(self.settings.database_url)
+        return store
+
+    @cached_property
+    def tracker(self) -> Callable[[], Tracker]:
+        self.settings.require_jira()
+        return jira.connect(
+            jira.JiraSettings(
+                url=self.settings.jira_url,
+                browse_url=self.settings.jira_browse_url,
+                user=self.settings.jira_user,
+                token=jira.Secret(self.settings.jira_token),
+            ),
+            search_lag=self.settings.search_lag,
+        )
+
+    @cached_property
+    def outside(self) -> Outside:
+        return Outside(
+            store=self.store,
+            queue=queue.Queue(self.store.engine),
+            renderer=Renderer(self.settings.rules / "templates"),
+            tracker=lambda: self.tracker(),
+            rulebook=rulefiles.load_texts,
+            clock=lambda: datetime.now(UTC),
+        )
+
+    def load_rules(self) -> Rulebook:
+        """The rule files as they lie in the folder; RulesInvalid with every problem."""
+        return rulefiles.load(self.settings.rules)
+
+    @contextmanager
+    def reader(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Callable[[Path], list[Scan]]]:
+        """Reads scan files into a folder that lasts as long as the block."""
+        with TemporaryDirectory(prefix="vmjira-") as folder:
+            count = iter(range(sys.maxsize))
+
+            def read(file: Path) -> list[Scan]:
+                return read_scan(file, Path(folder) / str(next(count)), timezone=self.timezone(), progress=progress)
+
+            yield read
+
+    def timezone(self):  # type: ignore[no-untyped-def]
+        return self.load_rules().policy.timezone
+
+    @contextmanager
+    def worker(self, *, threads: int = 8) -> Iterator[int]:
+        """Deliver from this process while the block runs, under a worker slot of its own; gives the slot."""
+        me, store = (socket.gethostname(), os.getpid()), self.store
+        with store.begin() as unit:
+            slot = unit.claim_slot(*me, datetime.now(UTC), stale_after=STALE)
+        stop = threading.Event()
+
+        def beat() -> None:
+            while not stop.wait(BEAT):
+                with store.begin() as unit:
+                    unit.beat(slot, datetime.now(UTC))
+
+        thread = threading.Thread(target=beat, daemon=True, name="beat")
+        thread.start()
+        try:
+            with queue.running(
+                self.settings.database_url, slot, lambda id: attempt(self.outside, id), threads=threads
+            ):
+                yield slot
+        finally:
+            stop.set()
+            thread.join()
+            with store.begin() as unit:
+                unit.release_slot(slot)
+
+    def worker_alive(self) -> bool:
+        with self.store.reading() as unit:
+            return bool(unit.live_slots(datetime.now(UTC), stale_after=STALE))
+
+
+def configure_logging(level: str) -> None:
+    """Logs go to stderr, one line an event, readable by people; libraries only from warning on."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+__all__ = ["Application", "VmjiraError", "configure_logging"]

@@ -1,0 +1,317 @@
+"""The commands: each checks, calls one flow, and prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from vmjira.bootstrap import Application, configure_logging
+from vmjira.errors import VmjiraError
+from vmjira.settings import load_settings
+from vmjira.shown import show_explanation, show_findings, show_inspection, show_operations, show_ticket, show_tickets
+
+FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
+out, err = Console(), Console(stderr=True)
+
+
+class Commands(click.Group):
+    """Expected errors in plain words and exit status 1; a traceback only for our own faults."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VmjiraError as error:
+            err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+            sys.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vmjira")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Vulnerability tickets that stay true: one per category, IP range and scanning iteration."""
+    if ctx.resilient_parsing:
+        return
+    settings = load_settings()
+    configure_logging(settings.log)
+    ctx.obj = Application(settings)
+
+
+pass_app = click.make_pass_decorator(Application)
+
+
+@main.command()
+@FILES
+@JSON
+@pass_app
+def inspect(app: Application, files: Sequence[Path], as_json: bool) -> None:
+    """Read scan files and say what is in them; changes nothing."""
+    from vmjira.scanners import summary
+
+    found, failed = [], []
+    with app.reader() as read:
+        for file in files:
+            try:
+                found += [summary(scan, file) for scan in read(file)]
+            except VmjiraError as error:
+                failed.append(str(error))
+    if as_json:
+        _print_json({"files": found})
+    else:
+        show_inspection(out, found)
+    _fail(failed)
+
+
+@main.command()
+@FILES
+@click.option("--wait", is_flag=True, help="Return when the tracker has everything; deliver here if no worker runs.")
+@JSON
+@pass_app
+def ingest(app: Application, files: Sequence[Path], wait: bool, as_json: bool) -> None:
+    """Fold scans in and queue what follows for the tracker."""
+    from vmjira.flows import ingest as flow
+
+    if wait:
+        app.settings.require_jira()
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task("reading", total=None)
+        with app.reader(lambda done, total: progress.update(task, completed=done, total=total or None)) as read:
+            report = flow.ingest(app.outside, files, read, app.load_rules)
+    if report.rules:
+        err.print(report.rules, markup=False, highlight=False)
+    waiting = _deliver(app) if wait else []
+    if as_json:
+        _print_json({"scans": report.scans, "refused": report.refused, "operations": report.operations})
+    else:
+        for scan in report.scans:
+            out.print(f"{scan['path']}: {scan['outcome']}", markup=False, highlight=False)
+        out.print(f"{len(report.operations)} operations planned", highlight=False)
+    _fail([*(each["reason"] for each in report.refused), *waiting])
+
+
+def _deliver(app: Application) -> list[str]:
+    """Wait until nothing is queued any more, delivering here where no worker runs; what was refused, in words."""
+    from vmjira.flows.waiting import wait_until_delivered
+
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task("delivering", total=None)
+
+        def shown(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        if app.worker_alive():
+            return wait_until_delivered(app.store, shown)
+        with app.worker():
+            return wait_until_delivered(app.store, shown)
+
+
+@main.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@JSON
+@pass_app
+def plan(app: Application, files: Sequence[Path], as_json: bool) -> None:
+    """What would change in the tracker now, or if these files were ingested; sends and stores nothing."""
+    from vmjira.flows.ingest import preview
+    from vmjira.flows.present import plan_json
+
+    with app.reader() as read:
+        operations = [entry for each in preview(app.outside, files, read, app.load_rules) for entry in plan_json(each)]
+    if as_json:
+        _print_json(operations)
+    else:
+        show_operations(out, operations)
+
+
+@main.command()
+@JSON
+@pass_app
+def tickets(app: Application, as_json: bool) -> None:
+    """All tickets with their numbers, links and status."""
+    from vmjira.flows.present import all_tickets
+
+    found = all_tickets(app.store)
+    _print_json(found) if as_json else show_tickets(out, found)
+
+
+@main.command()
+@click.argument("identifier")
+@JSON
+@pass_app
+def ticket(app: Application, identifier: str, as_json: bool) -> None:
+    """One ticket, with the hosts behind its numbers."""
+    from vmjira.flows.present import one_ticket
+
+    found = one_ticket(app.outside, identifier)
+    _print_json(found) if as_json else show_ticket(out, found)
+
+
+@main.command()
+@click.argument("host")
+@click.argument("vulnerability", required=False)
+@JSON
+@pass_app
+def explain(app: Application, host: str, vulnerability: str | None, as_json: bool) -> None:
+    """Why a host (or a finding on it) is where it is: range, category, state, evidence, ticket."""
+    from vmjira.flows.explain import explain as flow
+
+    found = flow(app.outside, host, vulnerability)
+    _print_json(found) if as_json else show_explanation(out, found)
+
+
+@main.group()
+def rules() -> None:
+    """Rule files."""
+
+
+@rules.command("check")
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@pass_app
+def rules_check(app: Application, folder: Path | None) -> None:
+    """Validate rule files: every problem at once, as file:line:column."""
+    from vmjira import rulefiles
+    from vmjira.errors import RulesInvalid
+    from vmjira.rendering import check_templates
+
+    folder = folder or app.settings.rules
+    rulebook = rulefiles.load(folder)
+    if problems := check_templates(folder / "templates"):
+        raise RulesInvalid(problems)
+    out.print(
+        f"{folder}: {len(rulebook.categories)} categories, {len(rulebook.ranges)} ranges, "
+        f"{len(rulebook.acceptances)} acceptances, {len(rulebook.scanners)} scanners: all is well",
+        markup=False, highlight=False,
+    )  # fmt: skip
+
+
+@rules.command("schema")
+def rules_schema() -> None:
+    """The JSON Schema of the rule files, for editors."""
+    from vmjira import rulefiles
+
+    _print_json(rulefiles.json_schema())
+
+
+@main.command()
+@JSON
+@pass_app
+def doctor(app: Application, as_json: bool) -> None:
+    """Check the tracker against the rules: connection, rights, projects, fields; say how to mend what is wrong."""
+    from vmjira.trackers import jira
+
+    findings = jira.diagnose(app.tracker(), app.load_rules())
+    if as_json:
+        _print_json([{"ok": each.ok, "what": each.what, "how": each.how} for each in findings])
+    else:
+        show_findings(out, findings)
+    _fail([f"{each.what}: {each.how}" for each in findings if not each.ok] if as_json else [], silent=True)
+    if not all(each.ok for each in findings):
+        sys.exit(1)
+
+
+@main.group()
+def operations() -> None:
+    """What waits, failed, or is held."""
+
+
+@operations.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also what is done or dropped.")
+@JSON
+@pass_app
+def operations_list(app: Application, everything: bool, as_json: bool) -> None:
+    """Operations that are not done, with the tracker's own words."""
+    from vmjira.flows.present import operation_json
+
+    with app.store.reading() as unit:
+        rows = unit.operations() if everything else unit.operations("held", "queued", "refused")
+    found = [operation_json(row) for row in rows]
+    _print_json(found) if as_json else show_operations(out, found)
+
+
+def _operation_command(name: str, flow_name: str, text: str) -> None:
+    @operations.command(name, help=text)
+    @click.argument("ids", nargs=-1)
+    @pass_app
+    def command(app: Application, ids: Sequence[str]) -> None:
+        from vmjira.flows import operations as flow
+
+        chosen: Callable[..., list[str]] = getattr(flow, flow_name)
+        done = chosen(app.outside, ids)
+        out.print(f"{len(done)} operations: {name}", highlight=False)
+
+
+_operation_command("retry", "retry", "Deliver refused operations again (by id, plan or ticket; all if none is given).")
+_operation_command("drop", "drop", "Never deliver these (by id, plan or ticket; all that are held if none is given).")
+_operation_command("release", "release", "Deliver what is held (by id, plan or ticket; all if none is given).")
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Only compare with what is stored.")
+@pass_app
+def replay(app: Application, check: bool) -> None:
+    """Rebuild the ledger from the stored scans and rules, and compare."""
+    from vmjira.flows.ingest import replay as flow
+
+    differing = flow(app.outside, mend=not check)
+    if differing and check:
+        raise VmjiraError(f"the stored ledger differs from its scans in: {', '.join(differing)}; run `vmjira replay`")
+    out.print("rebuilt: " + ", ".join(differing) if differing else "the ledger is exactly what its scans say")
+
+
+@main.command()
+@pass_app
+def serve(app: Application) -> None:
+    """The web server (gunicorn) on VMJIRA_LISTEN."""
+    from vmjira.processes import serve as run
+
+    run(app.settings)
+
+
+@main.command()
+@click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 64))
+@pass_app
+def worker(app: Application, threads: int) -> None:
+    """Deliver to the tracker until told to stop."""
+    from vmjira.processes import work
+
+    work(app, threads)
+
+
+@main.command()
+@click.option("--listen", default="127.0.0.1:8601", show_default=True)
+@click.option("--database", default=Path("var/sandbox.sqlite"), show_default=True, type=click.Path(path_type=Path))
+@click.option("--flavour", default="datacenter", show_default=True, type=click.Choice(["cloud", "datacenter"]))
+def sandbox(listen: str, database: Path, flavour: str) -> None:
+    """A stand-in for Jira: to rehearse real scans and real rules before anything touches the real one."""
+    from vmjira.processes import sandbox as run
+
+    run(listen, database, flavour)
+
+
+@main.command()
+@click.option("--folder", type=click.Path(path_type=Path), help="Where to keep it; a fresh temporary one if not given.")
+@click.option("--weeks", default=6, show_default=True, type=click.IntRange(2, 52))
+@click.option("--once", is_flag=True, help="Stop when the campaign is in, instead of staying up.")
+def demo(folder: Path | None, weeks: int, once: bool) -> None:
+    """Sandbox Jira, server, worker and a made-up campaign of several weeks, on loopback."""
+    from vmjira.demo import run
+
+    with TemporaryDirectory(prefix="vmjira-demo-") as temporary:
+        run(folder or Path(temporary), weeks=weeks, once=once)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def _fail(problems: Sequence[str], *, silent: bool = False) -> None:
+    if problems:
+        raise VmjiraError("" if silent else "\n".join(problems))

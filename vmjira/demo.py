@@ -1,0 +1,154 @@
+"""`make demo`: the whole product on loopback, with a stand-in for Jira and a made-up campaign."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from rich.console import Console
+from rich.table import Table
+
+from vmjira.bootstrap import Application, configure_logging
+from vmjira.errors import VmjiraError
+from vmjira.flows.ingest import ingest
+from vmjira.flows.present import all_tickets
+from vmjira.flows.waiting import wait_until_delivered
+from vmjira.sandbox.campaign import story, write_campaign
+from vmjira.settings import load_settings
+
+OFFICES = 3
+out = Console(highlight=False)
+
+
+def run(folder: Path, *, weeks: int, once: bool) -> None:
+    """Play the campaign week by week; then stay up until interrupted, unless `once`."""
+    if not Path("Procfile").is_file() or not Path("rules").is_dir():
+        raise VmjiraError("the demo needs Procfile and rules/ of the project: run it in the project's folder")
+    web, jira = _free_port(8600), _free_port(8601)
+    environ = _environment(folder, web, jira)
+    settings = load_settings(environ)
+    configure_logging("warning")
+    app = Application(settings)
+    began = time.monotonic()
+    with ExitStack() as stack:
+        stack.enter_context(_sandbox(jira, folder, environ))
+        _wait_for(f"http://127.0.0.1:{jira}/")
+        assert app.store  # the tables are there before two processes look for them
+        stack.enter_context(_processes(environ))
+        _wait_for(f"http://127.0.0.1:{web}/healthz")
+        files = write_campaign(folder / "scans", weeks=weeks)
+        first = None
+        for week, line in enumerate(story(weeks)):
+            out.print(f"[bold]Week {week + 1}[/] {line}")
+            with app.reader() as read:
+                report = ingest(app.outside, files[week * OFFICES : (week + 1) * OFFICES], read, app.load_rules)
+            said = wait_until_delivered(app.store, lambda done, total: None)
+            first = first or time.monotonic() - began
+            tickets = all_tickets(app.store)
+            out.print(
+                f"    {len(report.operations)} operations planned and delivered; {len(tickets)} tickets, "
+                f"{sum(not each['own']['open'] for each in tickets)} of them verified as fixed"
+            )
+            for line in said:
+                out.print(f"    {line}", style="yellow", markup=False)
+        _where_to_look(app, web, jira, first or 0.0, folder)
+        if not once:
+            out.print("\nCtrl-C stops it.")
+            _until_interrupted()
+
+
+def _where_to_look(app: Application, web: int, jira: int, first: float, folder: Path) -> None:
+    tickets = all_tickets(app.store)
+    table = Table(title="Where to look", show_header=False, title_justify="left")
+    table.add_row("Jira stand-in: the board", f"http://127.0.0.1:{jira}/")
+    for each in tickets[-3:]:
+        table.add_row(f"a ticket: {each['title'][:60]}", f"http://127.0.0.1:{jira}/browse/{each['key']}")
+    table.add_row("vmjira: tickets and numbers", f"http://127.0.0.1:{web}/")
+    table.add_row("vmjira: what was done and why", f"http://127.0.0.1:{web}/operations")
+    table.add_row("the scan files", str(folder / "scans"))
+    out.print(table)
+    out.print(f"{len(tickets)} tickets; the first week's were there after {first:.1f} s")
+
+
+def _environment(folder: Path, web: int, jira: int) -> dict[str, str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_urlsafe(24)
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("JIRA_", "VMJIRA_"))},
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONUNBUFFERED": "1",
+        "VMJIRA_DATA": str((folder / "data").resolve()),
+        "VMJIRA_LISTEN": f"127.0.0.1:{web}",
+        "VMJIRA_LOG": "warning",
+        "JIRA_URL": f"http://127.0.0.1:{jira}",
+        "JIRA_TOKEN": token,
+        "VMJIRA_SANDBOX_TOKEN": token,
+    }
+
+
+@contextmanager
+def _sandbox(port: int, folder: Path, environ: dict[str, str]) -> Iterator[None]:
+    command = ["sandbox", "--listen", f"127.0.0.1:{port}", "--database", str(folder / "sandbox.sqlite")]
+    with _process([sys.executable, "-m", "vmjira", *command], environ):
+        yield
+
+
+@contextmanager
+def _processes(environ: dict[str, str]) -> Iterator[None]:
+    """Web server and worker, as the Procfile says."""
+    with _process([sys.executable, "-m", "honcho", "start"], environ):
+        yield
+
+
+@contextmanager
+def _process(command: list[str], environ: dict[str, str]) -> Iterator[None]:
+    process = subprocess.Popen(command, env=environ, start_new_session=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _wait_for(url: str, *, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            urlopen(url, timeout=2).close()  # noqa: S310  loopback
+        except (URLError, OSError):
+            if time.monotonic() > end:
+                raise VmjiraError(f"{url} did not answer within {seconds:.0f} s; see the messages above") from None
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise VmjiraError("no free port on 127.0.0.1")
+
+
+def _until_interrupted() -> None:
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        out.print("stopping")

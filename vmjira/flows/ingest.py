@@ -1,0 +1,221 @@
+"""The story of a scan: file ─► frames ─► fold into ledger ─► statistics ─► plan ─► (limits) ─► queue.
+
+A new version of the ledger is written first; then one transaction records the scan, points to the new version, stores
+the plan and queues its delivery. A crash before the commit leaves only files that nothing refers to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import polars as pl
+import structlog
+
+from vmjira.domain.frames import Scan
+from vmjira.domain.rulebook import Rulebook
+from vmjira.errors import RulesInvalid, ScanUnreadable, VmjiraError
+from vmjira.flows.foresee import Outcome, foresee_rules, foresee_scan
+from vmjira.flows.knowledge import load, nothing
+from vmjira.flows.operations import RULES, commit, rows_of
+from vmjira.flows.ports import Conflict, EventRow, OperationRow, Outside, RulesRow, ScanRow, Unit
+from vmjira.flows.rules import read_rules, rules_in_force
+
+log = structlog.get_logger(__name__)
+
+ReadScan = Callable[[Path], list[Scan]]
+LoadRules = Callable[[], Rulebook]
+
+
+@dataclass
+class Report:
+    """What became of the files that were handed in together."""
+
+    scans: list[dict[str, object]] = field(default_factory=list)
+    refused: list[dict[str, str]] = field(default_factory=list)
+    rules: str = ""  # what happened to changed rules, in words
+    operations: list[str] = field(default_factory=list)  # ids that were planned
+
+
+def ingest(outside: Outside, files: Sequence[Path], read: ReadScan, load_rules: LoadRules) -> Report:
+    """Fold scan files in, oldest end first, and queue what follows. A file that is no scan is kept aside.
+
+    Raises VmjiraError when no rules can be used at all.
+    """
+    report = Report()
+    report.rules = adopt_rules(outside, load_rules, report)
+    scans: list[tuple[Path, Scan]] = []
+    for file in files:
+        try:
+            scans += [(file, scan) for scan in read(file)]
+        except ScanUnreadable as error:
+            kept = outside.store.refuse(file, str(error)) if file.is_file() else ""
+            report.refused.append({"path": str(file), "reason": str(error), "kept": kept})
+            log.error("refused", file=str(file), why=str(error), kept=kept)
+    for file, scan in sorted(scans, key=lambda each: each[1].finished_at):
+        report.scans.append(fold_in(outside, file, scan, report))
+    return report
+
+
+def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[str, object]:
+    """Fold one scan; done again from the start if somebody else moved the ledger meanwhile."""
+    said: dict[str, object] = {"path": str(file), "scanner": scan.scanner, "finished_at": scan.finished_at.isoformat()}
+    while True:
+        with outside.store.begin() as unit:
+            if unit.scan_by_digest(scan.digest):
+                log.info("known already", file=str(file))
+                return said | {"outcome": "known already: nothing changed"}
+        rulebook = rules_in_force(outside)
+        base = load(outside.store)
+        outcome = foresee_scan(base, scan, rulebook, _titles(outside, rulebook))
+        folder = f"scans/{scan.digest[:16]}-{uuid4().hex[:8]}"
+        outside.store.keep_scan(scan, folder)
+        try:
+            rows = _store(outside, outcome, rulebook, lambda unit: unit.add_scan(_scan_row(file, scan, folder, outside)))
+        except Conflict:
+            continue
+        report.operations += [row.id for row in rows]
+        log.info(
+            "folded", file=str(file), hosts=scan.hosts.height, records=scan.records,
+            warnings=len(scan.warnings), version=outcome.base.version, operations=len(rows),
+        )  # fmt: skip
+        return said | {"outcome": "folded", "operations": len(rows), "warnings": list(scan.warnings)}
+
+
+def adopt_rules(outside: Outside, load_rules: LoadRules, report: Report) -> str:
+    """Put changed rules in force, unless they are broken or their plan needs a person; then the old ones stay."""
+    with outside.store.begin() as unit:
+        now_in_force = unit.rules_in_force()
+    try:
+        rulebook = load_rules()
+    except RulesInvalid as error:
+        if now_in_force is None:
+            raise
+        log.error("rules not accepted", problems=[str(problem) for problem in error.problems])
+        return f"the rules in the folder are not valid, so those of {now_in_force.since:%Y-%m-%d %H:%M} stay:\n{error}"
+    if now_in_force and now_in_force.digest == rulebook.digest:
+        return ""
+    row = RulesRow(rulebook.digest, rulebook.files, outside.clock())
+    while True:
+        base = load(outside.store)
+        outcome = foresee_rules(base, rulebook, row.since, _titles(outside, rulebook)) if base.version else None
+        if outcome and (why := outcome.plan.exceeded(rulebook.policy)) and not _released(outside, rulebook):
+            return _hold_rules(outside, rulebook, why)
+        try:
+            rows = _adopt(outside, row, outcome, rulebook)
+        except Conflict:
+            continue
+        report.operations += [each.id for each in rows]
+        log.info("rules in force", digest=rulebook.digest[:12], operations=len(rows))
+        return "changed rules are in force now" if now_in_force else "first rules are in force now"
+
+
+def _adopt(outside: Outside, row: RulesRow, outcome: Outcome | None, rulebook: Rulebook) -> list[OperationRow]:
+    if outcome is None:
+        with outside.store.begin() as unit:
+            unit.put_rules(row)
+        return []
+
+    def record(unit: Unit) -> None:
+        unit.put_rules(row)
+
+    return _store(outside, outcome, rulebook, record, at=row)
+
+
+def _hold_rules(outside: Outside, rulebook: Rulebook, why: str) -> str:
+    row = OperationRow(
+        f"rules:{rulebook.digest[:12]}", RULES, RULES, f"changed rules would exceed the limits: {why}",
+        {"digest": rulebook.digest}, "held", plan=f"rules:{rulebook.digest[:12]}", planned_at=outside.clock(),
+    )  # fmt: skip
+    with outside.store.begin() as unit:
+        if unit.operation(row.id) is None:
+            unit.add_operations([row])
+    log.warning("rules held", why=why)
+    return (
+        f"the changed rules are held, the previous ones stay in force: {why}; look at `vmjira plan`, then "
+        f"`vmjira operations release {row.id}` and ingest again, or mend the rules"
+    )
+
+
+def _released(outside: Outside, rulebook: Rulebook) -> bool:
+    with outside.store.begin() as unit:
+        row = unit.operation(f"rules:{rulebook.digest[:12]}")
+    return row is not None and row.state == "done"
+
+
+def _store(
+    outside: Outside,
+    outcome: Outcome,
+    rulebook: Rulebook,
+    record: Callable[[Unit], int | None],
+    *,
+    at: RulesRow | None = None,
+) -> list[OperationRow]:
+    """Write the new parts, then commit everything at once. `record` adds the cause and gives the scan's id, if any."""
+    version, plan = outcome.base.version, f"v{outcome.base.version}"
+    paths = {name: f"ledger/{name}/{version}-{uuid4().hex[:8]}.parquet" for name in outcome.parts}
+    for name, path in paths.items():
+        outside.store.write(path, outcome.parts[name])
+    held = outcome.plan.exceeded(rulebook.policy) if at is None else None
+    rows = rows_of(
+        outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued"
+    )
+    if held:
+        log.warning("plan held", plan=plan, why=held)
+    with outside.store.begin() as unit:
+        scan = record(unit)
+        unit.move_ledger(
+            EventRow(version, "rules" if at else "scan", scan, rulebook.digest, at.since if at else None), paths
+        )
+        unit.put_cell_numbers(outcome.cells)
+        unit.put_tickets(outcome.plan.tickets)
+        commit(outside, unit, rows)
+    return rows
+
+
+def _scan_row(file: Path, scan: Scan, folder: str, outside: Outside) -> ScanRow:
+    return ScanRow(
+        id=0, digest=scan.digest, scanner=scan.scanner, format=scan.format, name=file.name, path=folder,
+        started_at=scan.started_at, finished_at=scan.finished_at, hosts=scan.hosts.height,
+        findings=scan.findings.select(pl.len()).collect().item(),
+        records=scan.records, records_by_severity=scan.records_by_severity, warnings=scan.warnings,
+        unreadable=scan.unreadable, rescan=scan.rescan, folded_at=outside.clock(),
+    )  # fmt: skip
+
+
+def _titles(outside: Outside, rulebook: Rulebook):  # type: ignore[no-untyped-def]
+    return lambda category, range_, iteration: outside.renderer.title(rulebook.policy, category, range_, iteration)
+
+
+def replay(outside: Outside) -> list[str]:
+    """Rebuild the ledger from the stored scans and rules; the names of the parts that differ from what is stored."""
+    with outside.store.begin() as unit:
+        events, scans = unit.events(), {row.id: row for row in unit.scans()}
+        books = {event.rules: unit.rules(event.rules) for event in events}
+    base = nothing()
+    for event in events:
+        row = books[event.rules]
+        if row is None:
+            raise VmjiraError(f"ledger version {event.version}: its rules are missing from the database")
+        rulebook = read_rules(outside, row)
+        titles = _titles(outside, rulebook)
+        if event.scan is not None:
+            scan = outside.store.load_scan(scans[event.scan])
+            base = foresee_scan(base, scan, rulebook, titles).base
+        else:
+            base = foresee_rules(base, rulebook, event.at or row.since, titles).base
+    stored = load(outside.store)
+    return [
+        name
+        for name in sorted(base.names | stored.names)
+        if not _same(base.part(name), stored.part(name))
+    ]
+
+
+def _same(one, other) -> bool:  # type: ignore[no-untyped-def]
+    """Equal row for row, whatever their order."""
+    keys = [name for name, kind in one.schema.items() if not kind.is_nested()]
+    return one.height == other.height and one.sort(keys).equals(other.sort(keys))
+

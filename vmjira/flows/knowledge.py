@@ -1,0 +1,98 @@
+"""What is known, as it lies in the store: loaded by parts, so that a scan of one office reads and writes one office.
+
+Parts: one per range (its lives), and three for all: `_hosts`, `_vulnerabilities`, `_iterations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from vmjira.domain.frames import CATALOGUE, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
+from vmjira.domain.ledger import Knowledge
+from vmjira.domain.ticket import CellNumbers, Iteration, TicketRow
+from vmjira.flows.ports import Store
+
+HOSTS, VULNERABILITIES, ITERATION_NAMES = "_hosts", "_vulnerabilities", "_iterations"
+NO_RANGE = "_none"
+_COMMON = {HOSTS: KNOWN_HOSTS, VULNERABILITIES: CATALOGUE, ITERATION_NAMES: ITERATIONS}
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a change starts from. Immutable: `after` gives the next one, stored or not, so a preview is the same code."""
+
+    version: int
+    part: Callable[[str], pl.DataFrame]  # of a part's name; empty when there is none yet
+    names: frozenset[str]  # parts that exist
+    tickets: Mapping[str, TicketRow] = field(default_factory=dict)
+    cells: Mapping[tuple[str, str, int], CellNumbers] = field(default_factory=dict)
+
+    def knowledge(self, ranges: Collection[str]) -> Knowledge:
+        """Everything common, and the lives of these ranges ("" for none)."""
+        lives = [self.part(part_name(range_)) for range_ in sorted(ranges)]
+        return Knowledge(
+            lives=pl.concat([empty(LEDGER), *lives]),
+            hosts=self.part(HOSTS),
+            vulnerabilities=self.part(VULNERABILITIES),
+            iterations=self.part(ITERATION_NAMES),
+        )
+
+    @property
+    def ranges(self) -> set[str]:
+        return {range_name(name) for name in self.names - set(_COMMON)}
+
+    def after(
+        self, parts: Mapping[str, pl.DataFrame], tickets: Collection[TicketRow], cells: Collection[CellNumbers]
+    ) -> Base:
+        before = self.part
+        return replace(
+            self,
+            version=self.version + 1,
+            part=lambda name: parts[name] if name in parts else before(name),
+            names=self.names | set(parts),
+            tickets={**self.tickets, **{row.identifier: row for row in tickets}},
+            cells={**self.cells, **{(cell.category, cell.range, cell.ordinal): cell for cell in cells}},
+        )
+
+
+def part_name(range_: str) -> str:
+    return range_ or NO_RANGE
+
+
+def range_name(part: str) -> str:
+    return "" if part == NO_RANGE else part
+
+
+def nothing() -> Base:
+    """Before the first scan."""
+    return Base(0, lambda name: empty(_COMMON.get(name, LEDGER)), frozenset())
+
+
+def load(store: Store, version: int | None = None) -> Base:
+    """The ledger as of `version` (default: the newest) with the tickets of today."""
+    with store.begin() as unit:
+        paths = unit.ledger_parts(version)
+        number = unit.ledger_version() if version is None else version
+        tickets = {row.identifier: row for row in unit.tickets()}
+        cells = {(cell.category, cell.range, cell.ordinal): cell for cell in unit.cell_numbers()}
+
+    def part(name: str) -> pl.DataFrame:
+        return store.scan(paths[name]).collect() if name in paths else empty(_COMMON.get(name, LEDGER))
+
+    return Base(number, part, frozenset(paths), tickets, cells)
+
+
+def iterations_of(frame: pl.DataFrame) -> dict[tuple[str, int], Iteration]:
+    """By range and ordinal."""
+    return {
+        (row["range"], row["ordinal"]): Iteration(row["ordinal"], row["label"], row["number"])
+        for row in frame.iter_rows(named=True)
+    }
+
+
+def running_of(frame: pl.DataFrame) -> dict[str, int]:
+    """Range → ordinal of its running iteration."""
+    return dict(frame.group_by("range").agg(pl.col("ordinal").max()).iter_rows())

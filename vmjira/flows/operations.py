@@ -1,0 +1,86 @@
+"""Operations as people handle them: what waits, failed or is held; retry, drop, release."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from vmjira.domain.plan import Operation
+from vmjira.errors import VmjiraError
+from vmjira.flows.ports import OperationRow, OperationState, Outside, Unit
+
+
+#: A held change of rules: releasing it lets the next ingest put the rules in force.
+RULES = "rules"
+
+
+def new_operation(operation: str, identifier: str, reason: str, *, plan: str, now: datetime) -> OperationRow:
+    """A queued operation. Its id carries what it is: the same operation of the same plan is the same row."""
+    return OperationRow(f"{plan}:{operation}:{identifier}", operation, identifier, reason, plan=plan, planned_at=now)
+
+
+def rows_of(
+    operations: Iterable[Operation], *, plan: str, now: datetime, state: OperationState = "queued"
+) -> list[OperationRow]:
+    return [
+        replace(
+            new_operation(each.operation, each.identifier, each.reason, plan=plan, now=now),
+            details=each.details,
+            state=state,
+        )
+        for each in operations
+    ]
+
+
+def commit(outside: Outside, unit: Unit, rows: Sequence[OperationRow]) -> None:
+    """Store and queue them; an update that waits unstarted already covers a new one."""
+    covered = unit.unstarted_updates()
+    fresh = [row for row in rows if not (row.operation == "update" and row.identifier in covered)]
+    unit.add_operations(fresh)
+    outside.queue.put(unit, [row for row in fresh if row.state == "queued"])
+
+
+def retry(outside: Outside, ids: Sequence[str]) -> list[str]:
+    """Queue refused operations again; the ids that were."""
+    return _requeue(outside, ids, "refused")
+
+
+def release(outside: Outside, ids: Sequence[str]) -> list[str]:
+    """A person has looked at held operations (or whole plans, by the plan's id): deliver them."""
+    return _requeue(outside, ids, "held")
+
+
+def _requeue(outside: Outside, ids: Sequence[str], state: OperationState) -> list[str]:
+    with outside.store.begin() as unit:
+        chosen = _chosen(unit, ids, state)
+        for row in chosen:
+            unit.update_operation(row.id, state="queued" if row.operation != RULES else "done", ended_at=None, answer="")
+        outside.queue.put(unit, [row for row in chosen if row.operation != RULES])
+    return [row.id for row in chosen]
+
+
+def drop(outside: Outside, ids: Sequence[str]) -> list[str]:
+    """Do not deliver these. A ticket whose creation is dropped is not planned again in its iteration."""
+    with outside.store.begin() as unit:
+        chosen = _chosen(unit, ids, "held") if not ids else _chosen(unit, ids, "held", "refused", "queued")
+        for row in chosen:
+            unit.update_operation(row.id, state="dropped", ended_at=outside.clock(), answer="dropped by a person")
+            if row.operation == "create" and unit.ticket(row.identifier):
+                unit.update_ticket(row.identifier, gone=True)
+    return [row.id for row in chosen]
+
+
+def _chosen(unit: Unit, ids: Sequence[str], *states: OperationState) -> list[OperationRow]:
+    """Operations in these states, by id, plan or ticket; all of them when no id is given."""
+    rows = unit.operations(*states)
+    unknown = [id for id in ids if not any(id in (row.id, row.plan, row.identifier) for row in rows)]
+    if unknown:
+        raise VmjiraError(
+            "\n".join(
+                f"operation '{id}': there is none with this id, plan or ticket that is {' or '.join(states)}; "
+                "see `vmjira operations list`"
+                for id in unknown
+            )
+        )
+    return [row for row in rows if not ids or any(id in (row.id, row.plan, row.identifier) for id in ids)]

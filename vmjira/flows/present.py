@@ -1,0 +1,63 @@
+"""Tickets, operations and plans as plain values: the JSON that other programs rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from vmjira.domain.plan import Plan, neighbours
+from vmjira.domain.ticket import CellNumbers, HostNumbers, TicketRow
+from vmjira.flows.ports import OperationRow, Store
+
+_OWN = ("total", "fixed", "open", "unverified", "moved", "gone", "accepted")
+
+
+def tickets_json(rows: Sequence[TicketRow], cells: Iterable[CellNumbers]) -> list[dict[str, Any]]:
+    """One object a ticket, in the order category, range, iteration."""
+    numbers = {(cell.category, cell.range, cell.ordinal): cell for cell in cells}
+    by_cell: dict[tuple[str, str], list[TicketRow]] = {}
+    for row in rows:
+        by_cell.setdefault((row.category, row.range), []).append(row)
+    return [
+        ticket_json(row, numbers.get((row.category, row.range, row.ordinal)), by_cell[row.category, row.range])
+        for row in sorted(rows, key=lambda row: (row.category, row.range, row.ordinal))
+    ]
+
+
+def ticket_json(row: TicketRow, cell: CellNumbers | None, cell_tickets: Iterable[TicketRow]) -> dict[str, Any]:
+    previous, following = neighbours(row, cell_tickets)
+    own = asdict(row.own)
+    return {
+        "identifier": row.identifier,
+        "category": row.category,
+        "range": row.range,
+        "iteration": row.label,
+        "title": row.title,
+        "key": row.key,
+        "status": "deleted" if row.gone else row.status,
+        "previous": previous.identifier if previous else None,
+        "next": following.identifier if following else None,
+        "then": asdict(cell.numbers if cell else HostNumbers()),
+        "own": {name: own[name] for name in _OWN},
+        "top": [asdict(host) for host in cell.top] if cell else [],
+    }
+
+
+def all_tickets(store: Store) -> list[dict[str, Any]]:
+    with store.reading() as unit:
+        return tickets_json(unit.tickets(), unit.cell_numbers())
+
+
+def plan_json(plan: Plan) -> list[dict[str, Any]]:
+    return [operation.as_json() for operation in plan.operations]
+
+
+def operation_json(row: OperationRow) -> dict[str, Any]:
+    times = ("planned_at", "started_at", "ended_at")
+    return {
+        **{name: getattr(row, name) for name in ("id", "operation", "identifier", "reason", "state", "plan", "attempts")},
+        **{name: value.isoformat() if (value := getattr(row, name)) else None for name in times},
+        "details": dict(row.details),
+        "answer": row.answer,
+    }

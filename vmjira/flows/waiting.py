@@ -1,0 +1,28 @@
+"""Waiting for the tracker to have everything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from vmjira.flows.ports import Store
+
+
+def wait_until_delivered(store: Store, progress: Callable[[int, int], None], *, look_every: float = 0.2) -> list[str]:
+    """Return when nothing is queued any more: what was refused or is held meanwhile, in words."""
+    with store.reading() as unit:
+        before = {row.id for row in unit.operations("refused")}
+        total = unit.count_operations("queued")
+    while True:
+        with store.reading() as unit:
+            left = unit.count_operations("queued")
+        total = max(total, left)
+        progress(total - left, total)
+        if not left:
+            break
+        time.sleep(look_every)
+    with store.reading() as unit:
+        refused = [row for row in unit.operations("refused") if row.id not in before]
+        held = unit.count_operations("held")
+    said = [f"{row.identifier}: {row.operation} refused: {row.answer}" for row in refused]
+    return said + ([f"{held} operations are held for a person: see `vmjira operations list`"] if held else [])

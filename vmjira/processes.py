@@ -1,0 +1,47 @@
+"""The long-running processes: web server, worker, sandbox."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import structlog
+
+from vmjira.bootstrap import Application
+from vmjira.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+def serve(settings: Settings) -> None:
+    """Become gunicorn, serving vmjira's pages."""
+    _gunicorn(settings.listen, "app:app" if Path("app.py").is_file() else "vmjira.web:create_app()")
+
+
+def sandbox(listen: str, database: Path, flavour: str) -> None:
+    """Become gunicorn, serving the stand-in for Jira."""
+    database.parent.mkdir(parents=True, exist_ok=True)
+    os.environ["VMJIRA_SANDBOX_DATABASE"] = str(database)
+    os.environ["VMJIRA_SANDBOX_FLAVOUR"] = flavour
+    print(f"sandbox Jira ({flavour}) on http://{listen}", file=sys.stderr, flush=True)  # noqa: T201  its address
+    _gunicorn(listen, "vmjira.sandbox:from_environment()")
+
+
+def _gunicorn(listen: str, target: str) -> None:
+    arguments = ["-m", "gunicorn", "--bind", listen, "--workers", "1", "--threads", "8", "--log-level", "warning"]
+    os.execv(sys.executable, [sys.executable, *arguments, target])  # noqa: S606  our own interpreter, fixed arguments
+
+
+def work(app: Application, threads: int) -> None:
+    """Deliver until SIGTERM or SIGINT; what is under way is finished or taken up by the next worker."""
+    app.settings.require_jira()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with app.worker(threads=threads) as slot:
+        log.info("worker ready", slot=slot, tracker=app.settings.jira_url)
+        stop.wait()
+    log.info("worker stopped", slot=slot)

@@ -1,0 +1,91 @@
+"""Settings from the environment (or `.env`): read once, checked all at once, secrets hidden."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+from vmjira.errors import SettingsInvalid
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says. `jira_token` and `webhook_secret` are never shown."""
+
+    data: str = "var"
+    database_url: str = ""
+    rules: Path = Path("rules")
+    jira_url: str = ""
+    jira_browse_url: str = ""
+    jira_user: str = ""
+    jira_token: str = field(default="", repr=False)
+    webhook_secret: str = field(default="", repr=False)
+    listen: str = "127.0.0.1:8600"
+    log: str = "info"
+    search_lag: float | None = None
+
+    def require_jira(self) -> None:
+        """Raise SettingsInvalid unless a tracker is configured."""
+        missing = [
+            f"{name}: is not set; {what}"
+            for name, value, what in [
+                ("JIRA_URL", self.jira_url, "the address of your Jira, e.g. https://example.atlassian.net"),
+                ("JIRA_TOKEN", self.jira_token, "an API token (Cloud, with JIRA_USER) or a personal access token"),
+            ]
+            if not value
+        ]
+        if missing:
+            raise SettingsInvalid("\n".join([*missing, "put them into the environment or into a file .env"]))
+
+
+def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(".env")) -> Settings:
+    """Settings of the environment over those of `.env`; every problem in one SettingsInvalid."""
+    given = {**{key: value or "" for key, value in dotenv_values(dotenv).items()}, **(environ or os.environ)}
+    value = {key: text.strip() for key, text in given.items()}
+    data = value.get("VMJIRA_DATA") or "var"
+    problems: list[str] = []
+    database = value.get("VMJIRA_DATABASE_URL", "")
+    if not database and data.startswith("s3://"):
+        problems.append(
+            f"VMJIRA_DATABASE_URL: must be set when VMJIRA_DATA is '{data}'; e.g. postgresql+psycopg://user@host/vmjira"
+        )
+    if database and not database.startswith(("sqlite:///", "postgresql+psycopg://")):
+        problems.append(
+            f"VMJIRA_DATABASE_URL: '{database.split('://')[0]}://…' is not supported; "
+            "allowed are sqlite:///FILE and postgresql+psycopg://USER@HOST/NAME"
+        )
+    for name in ("JIRA_URL", "JIRA_BROWSE_URL"):
+        if (text := value.get(name, "")) and urlsplit(text).scheme not in ("http", "https"):
+            problems.append(f"{name}: '{text}' is no address; it must begin with https:// (or http://)")
+    log = (value.get("VMJIRA_LOG") or "info").lower()
+    if log not in LOG_LEVELS:
+        problems.append(f"VMJIRA_LOG: '{log}' is unknown; allowed are {', '.join(LOG_LEVELS)}")
+    listen = value.get("VMJIRA_LISTEN") or "127.0.0.1:8600"
+    if not listen.rpartition(":")[2].isdigit():
+        problems.append(f"VMJIRA_LISTEN: '{listen}' has no port; e.g. 127.0.0.1:8600")
+    lag = value.get("JIRA_SEARCH_LAG", "")
+    if lag and not lag.replace(".", "", 1).isdigit():
+        problems.append(f"JIRA_SEARCH_LAG: '{lag}' is no number of seconds")
+    if problems:
+        raise SettingsInvalid("\n".join(problems))
+    jira = value.get("JIRA_URL", "").rstrip("/")
+    return Settings(
+        data=data,
+        database_url=database or f"sqlite:///{Path(data).resolve() / 'vmjira.sqlite'}",
+        rules=Path(value.get("VMJIRA_RULES") or "rules"),
+        jira_url=jira,
+        jira_browse_url=value.get("JIRA_BROWSE_URL", "").rstrip("/") or jira,
+        jira_user=value.get("JIRA_USER", ""),
+        jira_token=value.get("JIRA_TOKEN", ""),
+        webhook_secret=value.get("JIRA_WEBHOOK_SECRET", ""),
+        listen=listen,
+        log=log,
+        search_lag=float(lag) if lag else None,
+    )

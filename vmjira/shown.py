@@ -1,0 +1,74 @@
+"""What people see on the terminal: rich tables of the same values that `--json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Everything in it is from outside, so nothing in it is markup."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        numeric = column.startswith("#")
+        table.add_column(column.lstrip("#"), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else escape(str(value)) for value in row))
+    return table
+
+
+def show_inspection(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
+    columns = ["file", "format", "finished", "#hosts", "#with credentials", "#records", "#findings", "#vulnerabilities"]
+    keys = ["path", "format", "finished_at", "hosts", "authenticated_hosts", "records", "findings", "vulnerabilities"]
+    out.print(_table("Scans", columns, ([each[key] for key in keys] for each in found)))
+    for each in found:
+        for warning in each["warnings"]:
+            out.print(f"{each['path']}: {warning}", style="yellow", markup=False, highlight=False)
+
+
+def show_tickets(out: Console, tickets: Sequence[Mapping[str, Any]]) -> None:
+    columns = ["ticket", "key", "status", "#vulnerable", "#new", "#remaining", "#safe", "#unverified", "#own open", "#own"]
+    then = ["vulnerable", "new", "remaining", "safe", "unverified"]
+    rows = (
+        [each["identifier"], each["key"], each["status"], *(each["then"][name] for name in then),
+         each["own"]["open"], each["own"]["total"]]
+        for each in tickets
+    )  # fmt: skip
+    out.print(_table(f"{len(tickets)} tickets (hosts at their iteration; own findings now)", columns, rows))
+
+
+def show_ticket(out: Console, ticket: Mapping[str, Any]) -> None:
+    out.print(_table(ticket["title"], ["", ""], [(name, ticket[name]) for name in _HEAD]))
+    out.print(_table("Hosts at its iteration", list(ticket["then"]), [list(ticket["then"].values())]))
+    out.print(_table("Own findings now", list(ticket["own"]), [list(ticket["own"].values())]))
+    top = [[host["hostname"] or host["ip"] or host["host"], host["score"], host["findings"]] for host in ticket["top"]]
+    out.print(_table("Most vulnerable hosts", ["host", "#score", "#findings"], top))
+    for name, hosts in ticket["hosts"].items():
+        out.print(_table(f"{name}: {len(hosts)} hosts", ["host"], [[host] for host in hosts]))
+
+
+_HEAD = ("identifier", "key", "status", "previous", "next")
+
+
+def show_operations(out: Console, operations: Sequence[Mapping[str, Any]]) -> None:
+    columns = ["state", "operation", "ticket", "why", "answer", "id"]
+    rows = (
+        [each.get("state", "planned"), each["operation"], each["identifier"], each["reason"], each.get("answer", ""),
+         each.get("id", "")]
+        for each in operations
+    )  # fmt: skip
+    out.print(_table(f"{len(operations)} operations", columns, rows))
+
+
+def show_findings(out: Console, findings: Iterable[Any]) -> None:
+    out.print(_table("Doctor", ["", "what", "how to mend it"], (("ok" if f.ok else "!!", f.what, f.how) for f in findings)))
+
+
+def show_explanation(out: Console, found: Mapping[str, Any]) -> None:
+    out.print(_table(f"Host {found['host']}", ["", ""], found["known"].items()))
+    for each in found["findings"]:
+        out.print(_table(f"{each['vulnerability_id']}: {each['title']}", ["", ""], each.items()))
