@@ -279,7 +279,12 @@ class Conflict(Exception):
 
 
 class Store(Protocol):
-    def begin(self) -> AbstractContextManager[Unit]: ...
+    def begin(self) -> AbstractContextManager[Unit]:
+        """For writing. One at a time, in all processes: what the unit has read stays true until it ends; be short."""
+
+    def reading(self) -> AbstractContextManager[Unit]:
+        """For reading only: sees one state of the database, and waits for nobody."""
+
     def write(self, path: str, frame: pl.DataFrame) -> None:
         """Write Parquet at `path` in the data store; whole or not at all."""
 
