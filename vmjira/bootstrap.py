@@ -108,9 +108,7 @@ class Application:
         thread = threading.Thread(target=beat, daemon=True, name="beat")
         thread.start()
         try:
-            with queue.running(
-                self.settings.database_url, slot, lambda id: attempt(self.outside, id), threads=threads
-            ):
+            with queue.running(self.settings.database_url, slot, lambda id: attempt(self.outside, id), threads=threads):
                 yield slot
         finally:
             stop.set()

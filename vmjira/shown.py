@@ -31,7 +31,18 @@ def show_inspection(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def show_tickets(out: Console, tickets: Sequence[Mapping[str, Any]]) -> None:
-    columns = ["ticket", "key", "status", "#vulnerable", "#new", "#remaining", "#safe", "#unverified", "#own open", "#own"]
+    columns = [
+        "ticket",
+        "key",
+        "status",
+        "#vulnerable",
+        "#new",
+        "#remaining",
+        "#safe",
+        "#unverified",
+        "#own open",
+        "#own",
+    ]
     then = ["vulnerable", "new", "remaining", "safe", "unverified"]
     rows = (
         [each["identifier"], each["key"], each["status"], *(each["then"][name] for name in then),
@@ -65,7 +76,9 @@ def show_operations(out: Console, operations: Sequence[Mapping[str, Any]]) -> No
 
 
 def show_findings(out: Console, findings: Iterable[Any]) -> None:
-    out.print(_table("Doctor", ["", "what", "how to mend it"], (("ok" if f.ok else "!!", f.what, f.how) for f in findings)))
+    out.print(
+        _table("Doctor", ["", "what", "how to mend it"], (("ok" if f.ok else "!!", f.what, f.how) for f in findings))
+    )
 
 
 def show_explanation(out: Console, found: Mapping[str, Any]) -> None:

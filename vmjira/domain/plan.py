@@ -149,9 +149,7 @@ def _known(
         row = replace(row, verified=True, closed_by_us=policy.auto_close)
     elif own.open and known.verified:
         if known.closed_by_us:
-            reason = (
-                f"{situation.because}: {_count(own.open, 'finding')} came into a ticket closed as verified"
-            )
+            reason = f"{situation.because}: {_count(own.open, 'finding')} came into a ticket closed as verified"
             operations.append(Operation("reopen", known.identifier, known.key, reason, {"own": asdict(own)}))
         row = replace(row, verified=False, closed_by_us=False)
     return operations, row

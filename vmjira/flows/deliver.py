@@ -183,7 +183,11 @@ def _record_created(job: Job, key: str, issue_id: str, ours: str) -> TicketRow:
         waiting = unit.unstarted_updates()
         follow = [
             new_operation(
-                "update", other.identifier, f"{key} is its {side} ticket", plan=job.operation.plan, now=job.outside.clock()
+                "update",
+                other.identifier,
+                f"{key} is its {side} ticket",
+                plan=job.operation.plan,
+                now=job.outside.clock(),
             )
             for side, other in zip(("next", "previous"), neighbours(job.row, cell), strict=True)
             if other and other.key and other.identifier not in waiting
@@ -277,9 +281,7 @@ def _read(job: Job, row: TicketRow) -> Issue:
     if issue is None:
         raise TicketGone(f"{key} was deleted, or is no longer visible to vmjira")
     with job.outside.store.begin() as unit:
-        unit.update_ticket(
-            row.identifier, key=issue.key, status=issue.status, status_category=issue.status_category
-        )
+        unit.update_ticket(row.identifier, key=issue.key, status=issue.status, status_category=issue.status_category)
     return issue
 
 

@@ -73,7 +73,9 @@ def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[st
         folder = f"scans/{scan.digest[:16]}-{uuid4().hex[:8]}"
         outside.store.keep_scan(scan, folder)
         try:
-            rows = _store(outside, outcome, rulebook, lambda unit: unit.add_scan(_scan_row(file, scan, folder, outside)))
+            rows = _store(
+                outside, outcome, rulebook, lambda unit: unit.add_scan(_scan_row(file, scan, folder, outside))
+            )
         except Conflict:
             continue
         report.operations += [row.id for row in rows]
@@ -159,9 +161,7 @@ def _store(
     for name, path in paths.items():
         outside.store.write(path, outcome.parts[name])
     held = outcome.plan.exceeded(rulebook.policy) if at is None else None
-    rows = rows_of(
-        outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued"
-    )
+    rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
     if held:
         log.warning("plan held", plan=plan, why=held)
     with outside.store.begin() as unit:
@@ -207,15 +207,10 @@ def replay(outside: Outside) -> list[str]:
         else:
             base = foresee_rules(base, rulebook, event.at or row.since, titles).base
     stored = load(outside.store)
-    return [
-        name
-        for name in sorted(base.names | stored.names)
-        if not _same(base.part(name), stored.part(name))
-    ]
+    return [name for name in sorted(base.names | stored.names) if not _same(base.part(name), stored.part(name))]
 
 
 def _same(one, other) -> bool:  # type: ignore[no-untyped-def]
     """Equal row for row, whatever their order."""
     keys = [name for name, kind in one.schema.items() if not kind.is_nested()]
     return one.height == other.height and one.sort(keys).equals(other.sort(keys))
-

@@ -55,7 +55,9 @@ def _requeue(outside: Outside, ids: Sequence[str], state: OperationState) -> lis
     with outside.store.begin() as unit:
         chosen = _chosen(unit, ids, state)
         for row in chosen:
-            unit.update_operation(row.id, state="queued" if row.operation != RULES else "done", ended_at=None, answer="")
+            unit.update_operation(
+                row.id, state="queued" if row.operation != RULES else "done", ended_at=None, answer=""
+            )
         outside.queue.put(unit, [row for row in chosen if row.operation != RULES])
     return [row.id for row in chosen]
 

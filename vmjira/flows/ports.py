@@ -190,6 +190,16 @@ class EventRow:
     at: datetime | None = None  # of a change of rules
 
 
+@dataclass(frozen=True)
+class SlotRow:
+    """A worker's place: whoever takes it takes up what its predecessor left."""
+
+    slot: int
+    host: str
+    pid: int
+    beat_at: datetime
+
+
 class Unit(Protocol):
     """One SQL transaction; everything in it happens, or nothing."""
 
@@ -235,6 +245,7 @@ class Unit(Protocol):
     def add_operations(self, rows: Iterable[OperationRow]) -> None: ...
     def operation(self, id: str) -> OperationRow | None: ...
     def operations(self, *states: OperationState, identifier: str | None = None) -> list[OperationRow]: ...
+    def count_operations(self, *states: OperationState) -> int: ...
     def unstarted_updates(self) -> set[str]:
         """Identifiers with a queued update that has not begun; it cannot begin before this transaction ends."""
 
@@ -246,6 +257,7 @@ class Unit(Protocol):
 
     def beat(self, slot: int, now: datetime) -> None: ...
     def release_slot(self, slot: int) -> None: ...
+    def slots(self) -> list[SlotRow]: ...
     def live_slots(self, now: datetime, *, stale_after: float) -> list[int]: ...
 
 
@@ -255,10 +267,10 @@ class Conflict(Exception):
 
 class Store(Protocol):
     def begin(self) -> AbstractContextManager[Unit]:
-        """For writing."""
+        """For writing. One at a time, in all processes: what the unit has read stays true until it ends; be short."""
 
     def reading(self) -> AbstractContextManager[Unit]:
-        """For reading; never waits for a writer."""
+        """For reading only: sees one state of the database, and waits for nobody."""
 
     def write(self, path: str, frame: pl.DataFrame) -> None:
         """Write Parquet at `path` in the data store; whole or not at all."""

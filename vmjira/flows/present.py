@@ -56,7 +56,10 @@ def plan_json(plan: Plan) -> list[dict[str, Any]]:
 def operation_json(row: OperationRow) -> dict[str, Any]:
     times = ("planned_at", "started_at", "ended_at")
     return {
-        **{name: getattr(row, name) for name in ("id", "operation", "identifier", "reason", "state", "plan", "attempts")},
+        **{
+            name: getattr(row, name)
+            for name in ("id", "operation", "identifier", "reason", "state", "plan", "attempts")
+        },
         **{name: value.isoformat() if (value := getattr(row, name)) else None for name in times},
         "details": dict(row.details),
         "answer": row.answer,

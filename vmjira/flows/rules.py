@@ -14,7 +14,9 @@ def rules_in_force(outside: Outside) -> Rulebook:
     with outside.store.begin() as unit:
         row = unit.rules_in_force()
     if row is None:
-        raise VmjiraError("no rules are in force yet; they are taken from the rules folder by the first `vmjira ingest`")
+        raise VmjiraError(
+            "no rules are in force yet; they are taken from the rules folder by the first `vmjira ingest`"
+        )
     return read_rules(outside, row)
 
 

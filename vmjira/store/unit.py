@@ -1,0 +1,219 @@
+"""One SQL transaction, as the flows see it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, func, insert, select
+
+from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow, TopHost
+from vmjira.errors import VmjiraError
+from vmjira.flows.ports import (
+    AttachmentRow,
+    Conflict,
+    EventRow,
+    OperationRow,
+    OperationState,
+    RulesRow,
+    ScanRow,
+    SlotRow,
+)
+from vmjira.store import tables as t
+from vmjira.store.statements import add, change, fetch, fetch_one, greatest, put, rows_of
+
+#: What planning decides of a ticket that exists; all else belongs to delivery.
+PLANNED = ("ledger", "own", "facts", "verified", "closed_by_us")
+
+
+class SqlUnit:
+    """Implements `vmjira.flows.ports.Unit` on one connection, whose transaction somebody else begins and ends."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def connection(self) -> Connection:
+        return self._connection
+
+    # rules
+
+    def rules_in_force(self) -> RulesRow | None:
+        return fetch_one(
+            self._connection, RulesRow, rows_of(t.rules, RulesRow).order_by(t.rules.c.sequence.desc()).limit(1)
+        )
+
+    def rules(self, digest: str) -> RulesRow | None:
+        return fetch_one(self._connection, RulesRow, rows_of(t.rules, RulesRow).where(t.rules.c.digest == digest))
+
+    def put_rules(self, row: RulesRow) -> None:
+        """From now on `row` is in force, also if it once was before."""
+        sequence = greatest(self._connection, t.rules, "sequence") + 1
+        put(self._connection, t.rules, [vars(row) | {"sequence": sequence}])
+
+    # scans and what they did to the ledger
+
+    def scan_by_digest(self, digest: str) -> ScanRow | None:
+        return next(iter(self._scans(rows_of(t.scans, ScanRow).where(t.scans.c.digest == digest))), None)
+
+    def scans(self) -> list[ScanRow]:
+        """In the order in which they were added."""
+        return self._scans(rows_of(t.scans, ScanRow).order_by(t.scans.c.id))
+
+    def add_scan(self, row: ScanRow) -> int:
+        values = {name: value for name, value in vars(row).items() if name != "id"}
+        return int(self._connection.execute(insert(t.scans).values(values).returning(t.scans.c.id)).scalar_one())
+
+    def events(self) -> list[EventRow]:
+        return fetch(
+            self._connection, EventRow, rows_of(t.ledger_versions, EventRow).order_by(t.ledger_versions.c.version)
+        )
+
+    def ledger_version(self) -> int:
+        return greatest(self._connection, t.ledger_versions, "version")
+
+    def ledger_parts(self, version: int | None = None) -> dict[str, str]:
+        wanted = self.ledger_version() if version is None else version
+        self._refuse_pruned(wanted)
+        parts = t.ledger_parts.c
+        newest = (
+            select(parts.name, func.max(parts.version).label("version"))
+            .where(parts.version <= wanted)
+            .group_by(parts.name)
+            .subquery()
+        )
+        same = (parts.name == newest.c.name) & (parts.version == newest.c.version)
+        found = select(parts.name, parts.path).join(newest, same).order_by(parts.name)
+        return {row.name: row.path for row in self._connection.execute(found)}
+
+    def move_ledger(self, event: EventRow, parts: Mapping[str, str]) -> None:
+        """Raises `Conflict` unless `event` follows the present version: nobody can come between, see `engine`."""
+        present = self.ledger_version()
+        if event.version != present + 1:
+            raise Conflict(f"the ledger is at version {present}, so {event.version} cannot follow")
+        self._connection.execute(insert(t.ledger_versions), vars(event) | {"pruned": False})
+        add(
+            self._connection,
+            t.ledger_parts,
+            [{"version": event.version, "name": n, "path": p} for n, p in parts.items()],
+        )
+
+    def put_cell_numbers(self, rows: Iterable[CellNumbers]) -> None:
+        put(self._connection, t.cell_numbers, [asdict(row) for row in rows])
+
+    def cell_numbers(self, *, ranges: Collection[str] | None = None) -> list[CellNumbers]:
+        """In the order of category, range and iteration; all, or those of some ranges."""
+        columns = t.cell_numbers.c
+        query = rows_of(t.cell_numbers, CellNumbers).order_by(columns.category, columns.range, columns.ordinal)
+        if ranges is not None:
+            query = query.where(columns.range.in_(ranges))
+        return [_cell_numbers(row) for row in self._connection.execute(query).mappings()]
+
+    # tickets
+
+    def tickets(self, *, ranges: Collection[str] | None = None) -> list[TicketRow]:
+        """By category, range and iteration; all, or those of some ranges."""
+        columns = t.tickets.c
+        query = rows_of(t.tickets, TicketRow).order_by(columns.category, columns.range, columns.ordinal)
+        return self._tickets(query if ranges is None else query.where(columns.range.in_(ranges)))
+
+    def ticket(self, identifier: str) -> TicketRow | None:
+        query = rows_of(t.tickets, TicketRow).where(t.tickets.c.identifier == identifier)
+        return next(iter(self._tickets(query)), None)
+
+    def put_tickets(self, rows: Iterable[TicketRow]) -> None:
+        put(self._connection, t.tickets, [asdict(row) for row in rows], only=PLANNED)
+
+    def update_ticket(self, identifier: str, **changes: Any) -> None:
+        change(self._connection, t.tickets, {"identifier": identifier}, changes)
+
+    def attachments(self, identifier: str) -> list[AttachmentRow]:
+        columns = t.attachments.c
+        query = rows_of(t.attachments, AttachmentRow).where(columns.identifier == identifier)
+        return fetch(self._connection, AttachmentRow, query.order_by(columns.name, columns.attachment_id))
+
+    def put_attachments(self, identifier: str, rows: Sequence[AttachmentRow], *, removed: Sequence[str] = ()) -> None:
+        columns = t.attachments.c
+        gone = delete(t.attachments).where(columns.identifier == identifier, columns.attachment_id.in_(removed))
+        self._connection.execute(gone)
+        put(self._connection, t.attachments, [vars(row) | {"identifier": identifier} for row in rows])
+
+    # operations
+
+    def add_operations(self, rows: Iterable[OperationRow]) -> None:
+        add(self._connection, t.operations, [vars(row) for row in rows])
+
+    def operation(self, id: str) -> OperationRow | None:
+        return fetch_one(
+            self._connection, OperationRow, rows_of(t.operations, OperationRow).where(t.operations.c.id == id)
+        )
+
+    def operations(self, *states: OperationState, identifier: str | None = None) -> list[OperationRow]:
+        """In the order in which they were added; without `states`, those in any state."""
+        query = rows_of(t.operations, OperationRow).order_by(t.operations.c.sequence)
+        if states:
+            query = query.where(t.operations.c.state.in_(states))
+        if identifier is not None:
+            query = query.where(t.operations.c.identifier == identifier)
+        return fetch(self._connection, OperationRow, query)
+
+    def count_operations(self, *states: OperationState) -> int:
+        query = select(func.count()).where(t.operations.c.state.in_(states))
+        return int(self._connection.scalar(query) or 0)
+
+    def unstarted_updates(self) -> set[str]:
+        """Writers come one after the other, so an update that has not begun begins after this unit."""
+        columns = t.operations.c
+        waiting = (columns.operation == "update") & (columns.state == "queued") & (columns.attempts == 0)
+        return set(self._connection.scalars(select(columns.identifier).where(waiting)))
+
+    def update_operation(self, id: str, **changes: Any) -> None:
+        change(self._connection, t.operations, {"id": id}, changes)
+
+    # worker slots
+
+    def claim_slot(self, host: str, pid: int, now: datetime, *, stale_after: float) -> int:
+        live = set(self.live_slots(now, stale_after=stale_after))
+        slot = next(number for number in count(1) if number not in live)
+        put(self._connection, t.worker_slots, [{"slot": slot, "host": host, "pid": pid, "beat_at": now}])
+        return slot
+
+    def beat(self, slot: int, now: datetime) -> None:
+        change(self._connection, t.worker_slots, {"slot": slot}, {"beat_at": now})
+
+    def release_slot(self, slot: int) -> None:
+        self._connection.execute(delete(t.worker_slots).where(t.worker_slots.c.slot == slot))
+
+    def slots(self) -> list[SlotRow]:
+        return fetch(self._connection, SlotRow, rows_of(t.worker_slots, SlotRow).order_by(t.worker_slots.c.slot))
+
+    def live_slots(self, now: datetime, *, stale_after: float) -> list[int]:
+        oldest = now - timedelta(seconds=stale_after)
+        columns = t.worker_slots.c
+        return list(
+            self._connection.scalars(select(columns.slot).where(columns.beat_at >= oldest).order_by(columns.slot))
+        )
+
+    # what some of the above share
+
+    def _tickets(self, query: Select[Any]) -> list[TicketRow]:
+        found = self._connection.execute(query).mappings()
+        return [TicketRow(**{**row, "own": OwnNumbers(**row["own"])}) for row in found]
+
+    def _scans(self, query: Select[Any]) -> list[ScanRow]:
+        return [replace(row, warnings=tuple(row.warnings)) for row in fetch(self._connection, ScanRow, query)]
+
+    def _refuse_pruned(self, version: int) -> None:
+        columns = t.ledger_versions.c
+        if self._connection.scalar(select(columns.pruned).where(columns.version == version)):
+            raise VmjiraError(
+                f"ledger: version {version} is no longer kept; `vmjira replay` rebuilds it from the stored scans"
+            )
+
+
+def _cell_numbers(row: Mapping[str, Any]) -> CellNumbers:
+    numbers, top = HostNumbers(**row["numbers"]), tuple(TopHost(**host) for host in row["top"])
+    return CellNumbers(**{**row, "numbers": numbers, "top": top})

@@ -1,0 +1,75 @@
+"""Bringing the database to the revision that this program needs; any number of processes may do so at once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
+
+from vmjira.errors import VmjiraError
+from vmjira.store.engine import sqlite_file
+from vmjira.store.tables import VERSION_TABLE
+
+
+def upgrade(engine: Engine) -> None:
+    """Run the migrations that are missing, in one transaction; refuse a database of a newer program."""
+    try:
+        if file := sqlite_file(engine):
+            _prepare(engine, file)
+        with engine.begin() as connection:
+            _migrate(connection)
+    except OperationalError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        raise VmjiraError(
+            f"database {where}: cannot be opened: {error.orig}; check VMJIRA_DATABASE_URL and that it is reachable"
+        ) from error
+
+
+def _migrate(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    script = ScriptDirectory.from_config(config)
+    present = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    known = {revision.revision for revision in script.walk_revisions()}
+    if present is not None and present not in known:
+        raise VmjiraError(
+            f"database: its revision is {present!r}, which this program does not know (it knows revisions up to "
+            f"{script.get_current_head()!r}): a newer vmjira has upgraded it; "
+            "install that version again, or restore the backup that was made before the upgrade"
+        )
+    if present != script.get_current_head():
+        command.upgrade(config, "head")
+
+
+def _prepare(engine: Engine, file: Path) -> None:
+    """Make the folder and switch to write-ahead logging, which lets readers go on while somebody writes.
+
+    The switch does not wait for others as a transaction does, hence the lock around it.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(file.parent):
+        connection = engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA journal_mode = WAL")
+        finally:
+            connection.close()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
