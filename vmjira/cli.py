@@ -120,15 +120,11 @@ def _deliver(app: Application) -> list[str]:
 @pass_app
 def plan(app: Application, files: Sequence[Path], as_json: bool) -> None:
     """What would change in the tracker now, or if these files were ingested; sends and stores nothing."""
-    from vmjira.flows.ingest import preview
-    from vmjira.flows.present import plan_json
+    from vmjira.flows.preview import preview
 
     with app.reader() as read:
-        operations = [entry for each in preview(app.outside, files, read, app.load_rules) for entry in plan_json(each)]
-    if as_json:
-        _print_json(operations)
-    else:
-        show_operations(out, operations)
+        operations = preview(app.outside, files, read, app.load_rules)
+    _print_json(operations) if as_json else show_operations(out, operations)
 
 
 @main.command()
@@ -212,7 +208,6 @@ def doctor(app: Application, as_json: bool) -> None:
         _print_json([{"ok": each.ok, "what": each.what, "how": each.how} for each in findings])
     else:
         show_findings(out, findings)
-    _fail([f"{each.what}: {each.how}" for each in findings if not each.ok] if as_json else [], silent=True)
     if not all(each.ok for each in findings):
         sys.exit(1)
 
@@ -258,12 +253,14 @@ _operation_command("release", "release", "Deliver what is held (by id, plan or t
 @pass_app
 def replay(app: Application, check: bool) -> None:
     """Rebuild the ledger from the stored scans and rules, and compare."""
-    from vmjira.flows.ingest import replay as flow
+    from vmjira.flows import replay as flow
 
-    differing = flow(app.outside, mend=not check)
-    if differing and check:
-        raise VmjiraError(f"the stored ledger differs from its scans in: {', '.join(differing)}; run `vmjira replay`")
-    out.print("rebuilt: " + ", ".join(differing) if differing else "the ledger is exactly what its scans say")
+    rebuilt = flow.rebuild(app.outside)
+    wrong = flow.differing(app.outside, rebuilt)
+    if wrong and check:
+        raise VmjiraError(f"the stored ledger differs from its scans in: {', '.join(wrong)}; `vmjira replay` mends it")
+    flow.mend(app.outside, rebuilt, wrong)
+    out.print("mended: " + ", ".join(wrong) if wrong else "the ledger is exactly what its scans say", highlight=False)
 
 
 @main.command()
@@ -298,7 +295,7 @@ def sandbox(listen: str, database: Path, flavour: str) -> None:
 
 @main.command()
 @click.option("--folder", type=click.Path(path_type=Path), help="Where to keep it; a fresh temporary one if not given.")
-@click.option("--weeks", default=6, show_default=True, type=click.IntRange(2, 52))
+@click.option("--weeks", default=6, show_default=True, type=click.IntRange(1, 6))
 @click.option("--once", is_flag=True, help="Stop when the campaign is in, instead of staying up.")
 def demo(folder: Path | None, weeks: int, once: bool) -> None:
     """Sandbox Jira, server, worker and a made-up campaign of several weeks, on loopback."""
@@ -312,6 +309,6 @@ def _print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
-def _fail(problems: Sequence[str], *, silent: bool = False) -> None:
+def _fail(problems: Sequence[str]) -> None:
     if problems:
-        raise VmjiraError("" if silent else "\n".join(problems))
+        raise VmjiraError("\n".join(problems))

@@ -15,6 +15,7 @@ import polars as pl
 import structlog
 
 from vmjira.domain.frames import Scan
+from vmjira.domain.plan import Title
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import RulesInvalid, ScanUnreadable, VmjiraError
 from vmjira.flows.foresee import Outcome, foresee_rules, foresee_scan
@@ -69,7 +70,7 @@ def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[st
                 return said | {"outcome": "known already: nothing changed"}
         rulebook = rules_in_force(outside)
         base = load(outside.store)
-        outcome = foresee_scan(base, scan, rulebook, _titles(outside, rulebook))
+        outcome = foresee_scan(base, scan, rulebook, titles(outside, rulebook))
         folder = f"scans/{scan.digest[:16]}-{uuid4().hex[:8]}"
         outside.store.keep_scan(scan, folder)
         try:
@@ -102,7 +103,7 @@ def adopt_rules(outside: Outside, load_rules: LoadRules, report: Report) -> str:
     row = RulesRow(rulebook.digest, rulebook.files, outside.clock())
     while True:
         base = load(outside.store)
-        outcome = foresee_rules(base, rulebook, row.since, _titles(outside, rulebook)) if base.version else None
+        outcome = foresee_rules(base, rulebook, row.since, titles(outside, rulebook)) if base.version else None
         if outcome and (why := outcome.plan.exceeded(rulebook.policy)) and not _released(outside, rulebook):
             return _hold_rules(outside, rulebook, why)
         try:
@@ -185,32 +186,6 @@ def _scan_row(file: Path, scan: Scan, folder: str, outside: Outside) -> ScanRow:
     )  # fmt: skip
 
 
-def _titles(outside: Outside, rulebook: Rulebook):  # type: ignore[no-untyped-def]
+def titles(outside: Outside, rulebook: Rulebook) -> Title:
+    """Words for a ticket's title, by the policy of these rules."""
     return lambda category, range_, iteration: outside.renderer.title(rulebook.policy, category, range_, iteration)
-
-
-def replay(outside: Outside) -> list[str]:
-    """Rebuild the ledger from the stored scans and rules; the names of the parts that differ from what is stored."""
-    with outside.store.begin() as unit:
-        events, scans = unit.events(), {row.id: row for row in unit.scans()}
-        books = {event.rules: unit.rules(event.rules) for event in events}
-    base = nothing()
-    for event in events:
-        row = books[event.rules]
-        if row is None:
-            raise VmjiraError(f"ledger version {event.version}: its rules are missing from the database")
-        rulebook = read_rules(outside, row)
-        titles = _titles(outside, rulebook)
-        if event.scan is not None:
-            scan = outside.store.load_scan(scans[event.scan])
-            base = foresee_scan(base, scan, rulebook, titles).base
-        else:
-            base = foresee_rules(base, rulebook, event.at or row.since, titles).base
-    stored = load(outside.store)
-    return [name for name in sorted(base.names | stored.names) if not _same(base.part(name), stored.part(name))]
-
-
-def _same(one, other) -> bool:  # type: ignore[no-untyped-def]
-    """Equal row for row, whatever their order."""
-    keys = [name for name, kind in one.schema.items() if not kind.is_nested()]
-    return one.height == other.height and one.sort(keys).equals(other.sort(keys))

@@ -226,6 +226,9 @@ class Unit(Protocol):
     def move_ledger(self, event: EventRow, parts: Mapping[str, str]) -> None:
         """Point to new parts; `event.version` must be the present one plus 1, else raise `Conflict`."""
 
+    def mend_ledger(self, version: int, parts: Mapping[str, str]) -> None:
+        """Let a version point to other files for these parts."""
+
     def put_cell_numbers(self, rows: Iterable[CellNumbers]) -> None: ...
     def cell_numbers(self, *, ranges: Collection[str] | None = None) -> list[CellNumbers]: ...
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from vmjira.domain.plan import Plan, neighbours
+from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import CellNumbers, HostNumbers, TicketRow
 from vmjira.flows.ports import OperationRow, Store
 
@@ -47,10 +47,6 @@ def ticket_json(row: TicketRow, cell: CellNumbers | None, cell_tickets: Iterable
 def all_tickets(store: Store) -> list[dict[str, Any]]:
     with store.reading() as unit:
         return tickets_json(unit.tickets(), unit.cell_numbers())
-
-
-def plan_json(plan: Plan) -> list[dict[str, Any]]:
-    return [operation.as_json() for operation in plan.operations]
 
 
 def operation_json(row: OperationRow) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select
+from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select
 
 from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow, TopHost
 from vmjira.errors import VmjiraError
@@ -100,6 +100,10 @@ class SqlUnit:
             t.ledger_parts,
             [{"version": event.version, "name": n, "path": p} for n, p in parts.items()],
         )
+
+    def mend_ledger(self, version: int, parts: Mapping[str, str]) -> None:
+        rows = [{"version": version, "name": name, "path": path} for name, path in parts.items()]
+        put(self._connection, t.ledger_parts, rows)
 
     def put_cell_numbers(self, rows: Iterable[CellNumbers]) -> None:
         put(self._connection, t.cell_numbers, [asdict(row) for row in rows])
@@ -214,6 +218,6 @@ class SqlUnit:
             )
 
 
-def _cell_numbers(row: Mapping[str, Any]) -> CellNumbers:
+def _cell_numbers(row: RowMapping) -> CellNumbers:
     numbers, top = HostNumbers(**row["numbers"]), tuple(TopHost(**host) for host in row["top"])
     return CellNumbers(**{**row, "numbers": numbers, "top": top})

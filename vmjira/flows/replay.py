@@ -1,0 +1,54 @@
+"""The proof of the ledger: rebuilt from the stored scans and rules, it is the same, row for row."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import polars as pl
+
+from vmjira.errors import VmjiraError
+from vmjira.flows.foresee import foresee_rules, foresee_scan
+from vmjira.flows.ingest import titles
+from vmjira.flows.knowledge import Base, load, nothing
+from vmjira.flows.ports import Outside
+from vmjira.flows.rules import read_rules
+
+
+def rebuild(outside: Outside) -> Base:
+    """Fold every stored scan, and apply every change of rules, in the order in which it happened."""
+    with outside.store.reading() as unit:
+        events, scans = unit.events(), {row.id: row for row in unit.scans()}
+        books = {event.rules: unit.rules(event.rules) for event in events}
+    base = nothing()
+    for event in events:
+        row = books[event.rules]
+        if row is None:
+            raise VmjiraError(f"ledger version {event.version}: its rules are missing from the database")
+        rulebook = read_rules(outside, row)
+        words = titles(outside, rulebook)
+        if event.scan is not None:
+            base = foresee_scan(base, outside.store.load_scan(scans[event.scan]), rulebook, words).base
+        else:
+            base = foresee_rules(base, rulebook, event.at or row.since, words).base
+    return base
+
+
+def differing(outside: Outside, rebuilt: Base) -> list[str]:
+    """Names of the parts that are not what the scans say."""
+    stored = load(outside.store)
+    return [name for name in sorted(rebuilt.names | stored.names) if not _same(rebuilt.part(name), stored.part(name))]
+
+
+def mend(outside: Outside, rebuilt: Base, names: list[str]) -> None:
+    """Put the rebuilt parts in the place of those that differ."""
+    paths = {name: f"ledger/{name}/{rebuilt.version}-{uuid4().hex[:8]}.parquet" for name in names}
+    for name, path in paths.items():
+        outside.store.write(path, rebuilt.part(name))
+    with outside.store.begin() as unit:
+        unit.mend_ledger(rebuilt.version, paths)
+
+
+def _same(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    """Equal in every value; the order of rows carries no meaning."""
+    keys = [name for name, kind in one.schema.items() if not kind.is_nested()]
+    return one.schema == other.schema and one.sort(keys).equals(other.sort(keys))
