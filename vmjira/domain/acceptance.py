@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,9 @@ import polars as pl
 
 from vmjira.domain.classify import contains
 from vmjira.domain.frames import Time
+from vmjira.domain.iterations import ordinals, running_ordinals
+from vmjira.domain.knowledge import Knowledge
+from vmjira.domain.lives import end
 from vmjira.domain.rulebook import Acceptance
 
 _NEVER = pl.lit(None, Time)
@@ -59,3 +63,25 @@ def _is_vulnerability(name: str, catalogue: pl.DataFrame) -> pl.Expr:
         (pl.col("scanner") == scanner) & pl.col("vulnerability_id").is_in(ids) for scanner, ids in named.iter_rows()
     ]
     return pl.any_horizontal(pl.col("vulnerability_id") == name, *same)
+
+
+def accept(knowledge: Knowledge, which: pl.Expr, *, at: datetime, until: datetime) -> Knowledge:
+    """The open lives that `which` (an expression on LEDGER) selects end as accepted `at`; it holds before `until`."""
+    accepted = pl.col("ended_as").is_null() & which
+    lives = knowledge.lives.with_columns(
+        accepted_until=pl.when(accepted).then(pl.lit(until, Time)).otherwise("accepted_until")
+    )
+    return replace(knowledge, lives=end(lives, which, "accepted", at=at, iterations=knowledge.iterations))
+
+
+def reopen_accepted(knowledge: Knowledge, which: pl.Expr) -> Knowledge:
+    """The accepted lives that `which` selects, and that did not begin anew since, are open; unverified until seen."""
+    again = (pl.col("ended_as") == "accepted").fill_null(value=False) & ~pl.col("superseded") & which
+    unseen = pl.min_horizontal("last_iteration", ordinals("range", running_ordinals(knowledge.iterations)) - 1)
+    cleared = ("ended_at", "ended_iteration", "ended_as", "accepted_until")
+    lives = knowledge.lives.with_columns(
+        *(pl.when(~again).then(column).alias(column) for column in cleared),
+        last_iteration=pl.when(again).then(unseen).otherwise("last_iteration"),
+    )
+    back = pl.col("host").is_in(knowledge.lives.filter(again)["host"].unique().implode())
+    return replace(knowledge, lives=lives, hosts=knowledge.hosts.with_columns(gone=pl.col("gone") & ~back))

@@ -33,6 +33,11 @@ def running(iterations: pl.DataFrame) -> dict[str, Iteration]:
     return {row[0]: Iteration(*row[1:]) for row in newest.select("range", "ordinal", "label", "number").iter_rows()}
 
 
+def running_ordinals(iterations: pl.DataFrame) -> dict[str, int]:
+    """The ordinal of the running iteration of each range that has one."""
+    return {name: one.ordinal for name, one in running(iterations).items()}
+
+
 def assign(
     iterations: pl.DataFrame, ranges: Iterable[str], rulebook: Rulebook, *, at: datetime, rescan: bool = False
 ) -> tuple[pl.DataFrame, dict[str, int]]:

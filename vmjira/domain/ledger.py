@@ -10,10 +10,10 @@ import polars as pl
 
 from vmjira.domain.cells import Cells
 from vmjira.domain.classify import identify, merge, newest, ranges_of
-from vmjira.domain.frames import LEDGER, Scan, Time
-from vmjira.domain.iterations import NO_RANGE, assign, ordinals, running
+from vmjira.domain.frames import Scan, Time
+from vmjira.domain.iterations import NO_RANGE, assign, ordinals, running_ordinals
 from vmjira.domain.knowledge import Knowledge, learn, lost, newer, remember, within_ranges
-from vmjira.domain.lives import ELSEWHERE, NO_ROW, advance, differs, found
+from vmjira.domain.lives import ELSEWHERE, NO_ROW, advance, differs, end, found
 from vmjira.domain.observation import Observation, findings_of, unmade_of
 from vmjira.domain.rulebook import Rulebook
 
@@ -71,7 +71,7 @@ def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime) -> Fo
     rows = cells.place(unseen(heads, known, cells, at=at))
     owners = rows.filter(ELSEWHERE & ~NO_ROW)["to_range"].fill_null(NO_RANGE).unique()
     iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=True)
-    verdict = rows.with_columns(k=ordinals("to_range", rounds), own_k=ordinals("range", _running(iterations)))
+    verdict = rows.with_columns(k=ordinals("to_range", rounds), own_k=ordinals("range", running_ordinals(iterations)))
     kept, begun = advance(heads, verdict, iterations)
     now = Knowledge(pl.concat([rest, kept, begun]), known, knowledge.vulnerabilities, iterations)
     return Folded(now, _ranges(heads.filter(differs(heads, kept)), begun), rounds)
@@ -100,7 +100,7 @@ def _observe(
     """The knowledge after the observation, and the ranges in which any life differs."""
     concerned = pl.col("host").is_in(observed.hosts["host"].implode()) & ~pl.col("superseded")
     rest, heads = now.lives.filter(~concerned), now.lives.filter(concerned)
-    own = _running(now.iterations) | dict(rounds)
+    own = running_ordinals(now.iterations) | dict(rounds)
     verdict = cells.place(observed.compare(heads, cells.columns)).with_columns(own_k=ordinals("range", own))
     verdict = verdict.with_columns(to_category=pl.when("ours").then("to_category").otherwise("category"))
     kept, begun = advance(heads, verdict, now.iterations)
@@ -114,19 +114,10 @@ def _forget(now: Knowledge, rulebook: Rulebook, *, at: datetime) -> tuple[Knowle
     hosts = lost(now.hosts, rulebook.policy.forget_after, at=at)
     if hosts.is_empty():
         return now, frozenset()
-    concerned = pl.col("host").is_in(hosts.implode())
-    ends = concerned & pl.col("ended_as").is_null()
-    lives = now.lives.with_columns(
-        ended_at=pl.when(ends).then(pl.lit(at, Time)).otherwise("ended_at"),
-        ended_iteration=pl.when(ends).then(ordinals("range", _running(now.iterations))).otherwise("ended_iteration"),
-        ended_as=pl.when(ends).then(pl.lit("gone", LEDGER["ended_as"])).otherwise("ended_as"),
-    )
-    known = now.hosts.with_columns(gone=concerned | pl.col("gone"))
-    return replace(now, lives=lives, hosts=known), _ranges(now.lives.filter(ends))
-
-
-def _running(iterations: pl.DataFrame) -> dict[str, int]:
-    return {name: one.ordinal for name, one in running(iterations).items()}
+    forgotten = pl.col("host").is_in(hosts.implode())
+    lives = end(now.lives, forgotten, "gone", at=at, iterations=now.iterations)
+    known = now.hosts.with_columns(gone=forgotten | pl.col("gone"))
+    return replace(now, lives=lives, hosts=known), _ranges(now.lives.filter(forgotten, pl.col("ended_as").is_null()))
 
 
 def _ranges(*lives: pl.DataFrame) -> frozenset[str]:

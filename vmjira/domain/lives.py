@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import polars as pl
 
 from vmjira.domain.frames import ENDINGS, LEDGER, OPENINGS, Schema, Severity, Time
-from vmjira.domain.iterations import NO_RANGE
+from vmjira.domain.iterations import ordinals, running_ordinals
 
 #: What is known of each life now, row by row beside the ledger's; of a life that is not concerned, `at` is null.
 VERDICT: Schema = {
@@ -47,6 +49,17 @@ def advance(lives: pl.DataFrame, verdict: pl.DataFrame, iterations: pl.DataFrame
     )
     begun = rows.filter((pl.col("moved") & ~NO_ROW) | pl.col("back"))
     return _updated(rows), _successors(begun, iterations)
+
+
+def end(lives: pl.DataFrame, which: pl.Expr, ending: str, *, at: datetime, iterations: pl.DataFrame) -> pl.DataFrame:
+    """LEDGER where the open lives that `which` selects end `at`, in the running iterations of their ranges."""
+    ends = pl.col("ended_as").is_null() & which
+    ordinal = ordinals("range", running_ordinals(iterations))
+    return lives.with_columns(
+        ended_at=pl.when(ends).then(pl.lit(at, Time)).otherwise("ended_at"),
+        ended_iteration=pl.when(ends).then(ordinal).otherwise("ended_iteration"),
+        ended_as=pl.when(ends).then(pl.lit(ending, _ENDED)).otherwise("ended_as"),
+    )
 
 
 def differs(before: pl.DataFrame, after: pl.DataFrame) -> pl.Series:
