@@ -105,6 +105,7 @@ KNOWN_HOSTS: Schema = {
     "authenticated": pl.Boolean(),
     "complete": pl.Boolean(),
     "ranges": pl.List(pl.String()),  # every range that ever held lives of the host, "" for none
+    "gone": pl.Boolean(),  # its open lives ended as gone, and nobody observed it since
 }
 
 #: The catalogue: VULNERABILITIES of all scans, newest text wins.

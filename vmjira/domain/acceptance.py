@@ -1,0 +1,87 @@
+"""Risk acceptances: which findings they name, and until when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from vmjira.domain.classify import contains
+from vmjira.domain.frames import Time
+from vmjira.domain.iterations import ordinals, running_ordinals
+from vmjira.domain.knowledge import Knowledge
+from vmjira.domain.lives import end
+from vmjira.domain.rulebook import Acceptance
+
+_NEVER = pl.lit(None, Time)
+
+
+def ends_at(acceptance: Acceptance, zone: ZoneInfo) -> datetime:
+    """The moment from which it holds no more: the end of its last day in the policy's zone."""
+    return datetime.combine(acceptance.until + timedelta(days=1), time(), zone).astimezone(UTC)
+
+
+def accepted_until(
+    acceptances: Sequence[Acceptance], hosts: pl.DataFrame, catalogue: pl.DataFrame, zone: ZoneInfo
+) -> pl.Expr:
+    """The latest end among the acceptances that name a finding, or null.
+
+    An expression on host, scanner, vulnerability_id, category and range; `hosts` has one row per host (KNOWN_HOSTS).
+    """
+    ends = [
+        pl.when(_names(acceptance, hosts, catalogue)).then(pl.lit(ends_at(acceptance, zone), Time))
+        for acceptance in acceptances
+    ]
+    return pl.max_horizontal(ends) if ends else _NEVER
+
+
+def _names(acceptance: Acceptance, hosts: pl.DataFrame, catalogue: pl.DataFrame) -> pl.Expr:
+    """Whether the acceptance names a finding: every scope that it gives must match."""
+    scopes = [pl.lit(value=True)]
+    if acceptance.category is not None:
+        scopes.append(pl.col("category") == acceptance.category)
+    if acceptance.range is not None:
+        scopes.append(pl.col("range") == acceptance.range)
+    if acceptance.host is not None:
+        name = pl.col("host", "ip", "hostname").str.to_lowercase() == acceptance.host.lower()
+        scopes.append(pl.col("host").is_in(hosts.filter(pl.any_horizontal(name))["host"].implode()))
+    if acceptance.network is not None:
+        inside = contains(acceptance.network, hosts["ip"])
+        scopes.append(pl.col("host").is_in(hosts.filter(inside)["host"].implode()))
+    if acceptance.vulnerability is not None:
+        scopes.append(_is_vulnerability(acceptance.vulnerability, catalogue))
+    return pl.all_horizontal(scopes)
+
+
+def _is_vulnerability(name: str, catalogue: pl.DataFrame) -> pl.Expr:
+    """The check of that id, or one that the catalogue knows to test for that CVE."""
+    named = catalogue.filter(pl.col("cves").list.contains(name.upper())).group_by("scanner").agg("vulnerability_id")
+    same = [
+        (pl.col("scanner") == scanner) & pl.col("vulnerability_id").is_in(ids) for scanner, ids in named.iter_rows()
+    ]
+    return pl.any_horizontal(pl.col("vulnerability_id") == name, *same)
+
+
+def accept(knowledge: Knowledge, which: pl.Expr, *, at: datetime, until: datetime) -> Knowledge:
+    """The open lives that `which` (an expression on LEDGER) selects end as accepted `at`; it holds before `until`."""
+    accepted = pl.col("ended_as").is_null() & which
+    lives = knowledge.lives.with_columns(
+        accepted_until=pl.when(accepted).then(pl.lit(until, Time)).otherwise("accepted_until")
+    )
+    return replace(knowledge, lives=end(lives, which, "accepted", at=at, iterations=knowledge.iterations))
+
+
+def reopen_accepted(knowledge: Knowledge, which: pl.Expr) -> Knowledge:
+    """The accepted lives that `which` selects, and that did not begin anew since, are open; unverified until seen."""
+    again = (pl.col("ended_as") == "accepted").fill_null(value=False) & ~pl.col("superseded") & which
+    unseen = pl.min_horizontal("last_iteration", ordinals("range", running_ordinals(knowledge.iterations)) - 1)
+    cleared = ("ended_at", "ended_iteration", "ended_as", "accepted_until")
+    lives = knowledge.lives.with_columns(
+        *(pl.when(~again).then(column).alias(column) for column in cleared),
+        last_iteration=pl.when(again).then(unseen).otherwise("last_iteration"),
+    )
+    back = pl.col("host").is_in(knowledge.lives.filter(again)["host"].unique().implode())
+    return replace(knowledge, lives=lives, hosts=knowledge.hosts.with_columns(gone=pl.col("gone") & ~back))

@@ -1,0 +1,42 @@
+"""Where findings belong now, by the rules: their category, and the acceptance that names them there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from vmjira.domain.acceptance import accepted_until
+from vmjira.domain.categories import categorise, columns_needed
+from vmjira.domain.rulebook import Rulebook
+
+
+@dataclass(frozen=True)
+class Cells:
+    """`hosts`: KNOWN_HOSTS, one row (the newest observation) for each host that matters."""
+
+    rulebook: Rulebook
+    catalogue: pl.DataFrame
+    hosts: pl.DataFrame
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the host that the conditions name."""
+        return sorted(columns_needed(self.rulebook.categories) - {"ports"})
+
+    def place(self, findings: pl.DataFrame) -> pl.DataFrame:
+        """`findings` with `to_category` and `until`, the end of the latest acceptance that names them (or null).
+
+        Needs host, scanner, vulnerability_id, to_range, to_severity, to_ports and `columns`.
+        """
+        category = categorise(
+            findings.select("scanner", "vulnerability_id", *self.columns, severity="to_severity", ports="to_ports"),
+            self.catalogue,
+            self.rulebook.categories,
+        )
+        placed = findings.with_columns(to_category=category)
+        until = accepted_until(self.rulebook.acceptances, self.hosts, self.catalogue, self.rulebook.policy.timezone)
+        named = placed.select("host", "scanner", "vulnerability_id", category="to_category", range="to_range")
+        return placed.with_columns(
+            named.select(until=until).to_series() if self.rulebook.acceptances else until.alias("until")
+        )

@@ -1,0 +1,77 @@
+"""All that is known, as frames, and what an observation adds to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+import polars as pl
+
+from vmjira.domain.classify import newest
+from vmjira.domain.frames import CATALOGUE, ITERATIONS, KNOWN_HOSTS, LEDGER, Scan, empty
+from vmjira.domain.iterations import NO_RANGE
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """All that is known. The order of rows carries no meaning anywhere."""
+
+    lives: pl.DataFrame = field(default_factory=partial(empty, LEDGER))  # may be only the ranges that matter
+    hosts: pl.DataFrame = field(default_factory=partial(empty, KNOWN_HOSTS))  # all
+    vulnerabilities: pl.DataFrame = field(default_factory=partial(empty, CATALOGUE))  # all
+    iterations: pl.DataFrame = field(default_factory=partial(empty, ITERATIONS))  # all
+
+
+def newer(hosts: pl.DataFrame, known: pl.DataFrame, scanner: str) -> pl.DataFrame:
+    """Those of the merged `hosts` whose observation is newer than what is known of them from that scanner."""
+    before = known.filter(pl.col("scanner") == scanner).select("host", "observed_at")
+    return (
+        hosts.join(before, on="host", how="left", maintain_order="left")
+        .filter(pl.col("observed_at").is_null() | (pl.col("scanned_at") > pl.col("observed_at")))
+        .drop("observed_at")
+    )
+
+
+def remember(known: pl.DataFrame, hosts: pl.DataFrame, scanner: str) -> pl.DataFrame:
+    """KNOWN_HOSTS after a scanner observed the merged `hosts`, each newer than what it knew of it."""
+    nowhere = pl.lit([], pl.List(pl.String))
+    seen = hosts.with_columns(
+        scanner=pl.lit(scanner), observed_at="scanned_at", ranges=nowhere, gone=pl.lit(value=False)
+    )
+    rest = known.join(hosts, on="host", how="anti")
+    before = known.join(hosts, on="host", how="semi").with_columns(gone=pl.lit(value=False))
+    others = before.filter(pl.col("scanner") != scanner)
+    ranges = before.group_by("host").agg(pl.col("ranges").explode())
+    return pl.concat([rest, within_ranges(pl.concat([others, seen.select(*KNOWN_HOSTS)]), ranges)])
+
+
+def within_ranges(rows: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """KNOWN_HOSTS rows with `ranges`: those of `before` (host, ranges), and the one that the host is in now."""
+    now = newest(rows).select("host", ranges=pl.concat_list(pl.col("range").fill_null(NO_RANGE)))
+    ranges = (
+        pl.concat([before.select("host", "ranges"), now])
+        .explode("ranges")
+        .drop_nulls()
+        .group_by("host")
+        .agg(pl.col("ranges").unique().sort())
+    )
+    return rows.drop("ranges").join(ranges, on="host").select(*KNOWN_HOSTS)
+
+
+def lost(known: pl.DataFrame, forget_after: timedelta | None, *, at: datetime) -> pl.Series:
+    """Hosts that no scanner observed for that long, and that are not yet marked as gone."""
+    if forget_after is None:
+        return pl.Series("host", dtype=pl.String)
+    by_host = known.group_by("host").agg(pl.col("observed_at").max(), pl.col("gone").fill_null(value=False).all())
+    return by_host.filter((pl.col("observed_at") <= at - forget_after) & ~pl.col("gone"))["host"]
+
+
+def learn(catalogue: pl.DataFrame, scan: Scan) -> pl.DataFrame:
+    """CATALOGUE with the scan's texts: the scan with the latest end wins, a late one adds only what is unknown."""
+    key = ["scanner", "vulnerability_id"]
+    news = scan.vulnerabilities.with_columns(as_of=pl.lit(scan.finished_at).cast(CATALOGUE["as_of"]))
+    kept = catalogue.join(news, on=key, how="anti")
+    both = catalogue.join(news, on=key, how="semi")
+    older = both.filter(pl.col("as_of") >= scan.finished_at)
+    return pl.concat([kept, older, news.join(older, on=key, how="anti")])

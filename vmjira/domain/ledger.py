@@ -1,0 +1,124 @@
+"""Ledger + scan → ledger: every life of every finding, by the rules of domain part 5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import polars as pl
+
+from vmjira.domain.cells import Cells
+from vmjira.domain.classify import identify, merge, newest, ranges_of
+from vmjira.domain.frames import Scan, Time
+from vmjira.domain.iterations import NO_RANGE, assign, ordinals, running_ordinals
+from vmjira.domain.knowledge import Knowledge, learn, lost, newer, remember, within_ranges
+from vmjira.domain.lives import ELSEWHERE, NO_ROW, advance, differs, end, found
+from vmjira.domain.observation import Observation, findings_of, unmade_of
+from vmjira.domain.rulebook import Rulebook
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What a scan, or new rules, made of the knowledge."""
+
+    knowledge: Knowledge
+    changed: frozenset[str]  # ranges whose lives differ from before, "" for none
+    rounds: Mapping[str, int]  # range → ordinal of the iteration that the scan belongs to there
+    skipped: frozenset[str] = frozenset()  # hosts of which the same scanner told something as new, or newer, before
+    unidentified: int = 0  # hosts of the scan with nothing that identifies them in their range; not folded
+
+
+def touched(known_hosts: pl.DataFrame, scan: Scan, rulebook: Rulebook) -> set[str]:
+    """The ranges ("" for none) whose lives `fold` needs or may change."""
+    hosts = merge(identify(scan, rulebook))
+    known = known_hosts.join(hosts, on="host", how="semi")
+    gone = lost(known_hosts, rulebook.policy.forget_after, at=scan.finished_at)
+    forgotten = known_hosts.filter(pl.col("host").is_in(gone.implode()))
+    before = pl.concat([known, forgotten])["ranges"].explode().drop_nulls()
+    return {*hosts["range"].fill_null(NO_RANGE), *known["range"].fill_null(NO_RANGE), *before}
+
+
+def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook) -> Folded:
+    """The knowledge after the scan. The same scan once more changes nothing."""
+    identified = identify(scan, rulebook)
+    merged = merge(identified)
+    hosts = newer(merged, knowledge.hosts, scan.scanner)
+    known = remember(knowledge.hosts, hosts, scan.scanner)
+    summary = newest(known.join(hosts, on="host", how="semi"))
+    owners = summary["range"].fill_null(NO_RANGE).unique()
+    iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=scan.finished_at, rescan=scan.rescan)
+    now = Knowledge(knowledge.lives, known, learn(knowledge.vulnerabilities, scan), iterations)
+    facts = (
+        hosts.drop("range")
+        .join(summary.select("host", to_range="range"), on="host")
+        .with_columns(at="scanned_at", k=ordinals("to_range", rounds))
+    )
+    observed = Observation(scan, facts, findings_of(scan, identified, hosts), unmade_of(scan, identified))
+    seen, changed = _observe(now, observed, Cells(rulebook, now.vulnerabilities, summary), rounds)
+    after, gone = _forget(seen, rulebook, at=scan.finished_at)
+    skipped = frozenset(merged["host"]) - frozenset(hosts["host"])
+    return Folded(after, changed | gone, rounds, skipped, identified["key"].null_count())
+
+
+def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime) -> Folded:
+    """The knowledge under new rules, accepted `at`: all that belongs elsewhere now moves, at once."""
+    known = knowledge.hosts.with_columns(range=ranges_of(knowledge.hosts["ip"], rulebook))
+    known = within_ranges(known, knowledge.hosts)
+    cells = Cells(rulebook, knowledge.vulnerabilities, newest(known))
+    concerned = pl.col("ended_as").is_null()
+    rest, heads = knowledge.lives.filter(~concerned), knowledge.lives.filter(concerned)
+    rows = cells.place(unseen(heads, known, cells, at=at))
+    owners = rows.filter(ELSEWHERE & ~NO_ROW)["to_range"].fill_null(NO_RANGE).unique()
+    iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=True)
+    verdict = rows.with_columns(k=ordinals("to_range", rounds), own_k=ordinals("range", running_ordinals(iterations)))
+    kept, begun = advance(heads, verdict, iterations)
+    now = Knowledge(pl.concat([rest, kept, begun]), known, knowledge.vulnerabilities, iterations)
+    return Folded(now, _ranges(heads.filter(differs(heads, kept)), begun), rounds)
+
+
+def unseen(heads: pl.DataFrame, known: pl.DataFrame, cells: Cells, *, at: datetime) -> pl.DataFrame:
+    """Open lives with where their hosts belong now, as if observed `at` without seeing any finding."""
+    facts = known.select("host", "scanner", *cells.columns)
+    return (
+        heads.join(facts, on=["host", "scanner"], how="left", maintain_order="left")
+        .join(cells.hosts.select("host", to_range="range"), on="host", how="left", maintain_order="left")
+        .with_columns(
+            at=pl.lit(at, Time),
+            present=pl.lit(value=False),
+            fixed=pl.lit(value=False),
+            authenticated=pl.lit(None, pl.Boolean),
+            to_severity="severity",
+            to_ports="ports",
+        )
+    )
+
+
+def _observe(
+    now: Knowledge, observed: Observation, cells: Cells, rounds: Mapping[str, int]
+) -> tuple[Knowledge, frozenset[str]]:
+    """The knowledge after the observation, and the ranges in which any life differs."""
+    concerned = pl.col("host").is_in(observed.hosts["host"].implode()) & ~pl.col("superseded")
+    rest, heads = now.lives.filter(~concerned), now.lives.filter(concerned)
+    own = running_ordinals(now.iterations) | dict(rounds)
+    verdict = cells.place(observed.compare(heads, cells.columns)).with_columns(own_k=ordinals("range", own))
+    verdict = verdict.with_columns(to_category=pl.when("ours").then("to_category").otherwise("category"))
+    kept, begun = advance(heads, verdict, now.iterations)
+    new = found(cells.place(observed.news(heads, cells.columns)))
+    lives = pl.concat([rest, kept, begun, new])
+    return replace(now, lives=lives), _ranges(heads.filter(differs(heads, kept)), begun, new)
+
+
+def _forget(now: Knowledge, rulebook: Rulebook, *, at: datetime) -> tuple[Knowledge, frozenset[str]]:
+    """Rule 5: the open lives of hosts that nobody observed for long end as gone."""
+    hosts = lost(now.hosts, rulebook.policy.forget_after, at=at)
+    if hosts.is_empty():
+        return now, frozenset()
+    forgotten = pl.col("host").is_in(hosts.implode())
+    lives = end(now.lives, forgotten, "gone", at=at, iterations=now.iterations)
+    known = now.hosts.with_columns(gone=forgotten | pl.col("gone"))
+    return replace(now, lives=lives, hosts=known), _ranges(now.lives.filter(forgotten, pl.col("ended_as").is_null()))
+
+
+def _ranges(*lives: pl.DataFrame) -> frozenset[str]:
+    return frozenset(pl.concat([part["range"] for part in lives]).fill_null(NO_RANGE).unique())
