@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import BytesIO
+from math import ceil
 from typing import Literal
 
 from vmjira.domain.ticket import HistoryPoint, HostNumbers
@@ -59,13 +60,19 @@ def layout(history: Sequence[HistoryPoint]) -> Iterator[Box | Text]:
     unit = (floor - _TOP) / top
     for value in range(0, top + 1, step):
         yield Box(_LEFT, floor - value * unit, WIDTH - _LEFT - _RIGHT, 1, _QUIET if value == 0 else _GRID)
-        yield Text(_LEFT - 6, floor - value * unit, f"{value}", _QUIET, 11, "end")
+        yield Text(_LEFT - 6, floor - value * unit, _number(value), _QUIET, 11, "end")
     slot = (WIDTH - _LEFT - _RIGHT) / max(len(shown), 4)
+    widest = max((min(len(plain(point.label)), 12) for point in shown), default=0) * 6.4 + 6
+    every = ceil(widest / slot)  # labels that would touch each other are left out, never the last one
     for index, point in enumerate(shown):
         centre = _LEFT + slot * (index + 0.5)
         yield from _bar(point, centre, min(slot * 0.68, 56), unit)
-        label = clip(plain(point.label), max(int(slot / 6.2), 4))
-        yield Text(centre, floor + 15, label, _INK if index == len(shown) - 1 else _QUIET, 11)
+        before_last = len(shown) - 1 - index
+        if before_last % every == 0:
+            label = clip(plain(point.label), 12)
+            yield Text(centre, floor + 15, label, _QUIET if before_last else _INK, 11)
+    if not shown:
+        yield Text(WIDTH / 2, HEIGHT / 2, "no hosts yet", _QUIET)
 
 
 def svg(history: Sequence[HistoryPoint]) -> str:
@@ -114,7 +121,7 @@ def _legend(now: HostNumbers) -> Iterator[Box | Text]:
         text = f"{getattr(now, name)} {name}"
         yield Box(x, 12, 12, 12, fill)
         yield Text(x + 18, 18, text, _INK, 13, "start")
-        x += 44 + 7.4 * len(text)
+        x += 38 + 7.1 * len(text)
 
 
 def _bar(point: HistoryPoint, centre: float, width: float, unit: float) -> Iterator[Box | Text]:
@@ -126,7 +133,12 @@ def _bar(point: HistoryPoint, centre: float, width: float, unit: float) -> Itera
             bottom -= height
             yield Box(centre - width / 2, bottom, width, height, fill, f"{point.label}: {value} {name}")
         if height >= 13:
-            yield Text(centre, bottom + height / 2, f"{value}", ink, 11)
+            yield Text(centre, bottom + height / 2, _number(value), ink, 11)
+
+
+def _number(value: int) -> str:
+    """Short enough for a bar."""
+    return f"{value}" if value < 10_000 else f"{value / 1000:.0f}k" if value < 1_000_000 else f"{value / 1e6:.1f}M"
 
 
 def _total(numbers: HostNumbers) -> int:

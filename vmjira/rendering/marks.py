@@ -46,11 +46,15 @@ def shrink(ours: str, limit: int) -> str:
     """`ours` with whole lines left out before its closing mark, and a line that says so; empty if nothing fits."""
     if units(ours) <= limit:
         return ours
-    lines = ours.split("\n")[:-1]
     tail = f"\n{SHORTENED}\n{CLOSE}"
-    while lines and units("\n".join(lines)) + units(tail) > limit:
-        lines.pop()
-    return "\n".join(lines) + tail if lines else ""
+    kept: list[str] = []
+    left = limit - units(tail) + 1
+    for line in ours.split("\n")[:-1]:
+        left -= units(line) + 1
+        if left < 0:
+            break
+        kept.append(line)
+    return "\n".join(kept) + tail if kept else ""
 
 
 def _around(current: str) -> tuple[str, str]:

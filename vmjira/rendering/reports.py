@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
+from collections.abc import Iterator
+from gzip import GzipFile
 from io import BytesIO
-from math import ceil
+from math import floor
 
 import polars as pl
-import polars.selectors as cs
 
-from vmjira.domain.ticket import TicketView
+from vmjira.domain.ticket import REPORT, TicketView
 from vmjira.errors import VmjiraError
 from vmjira.flows.ports import File
 
@@ -46,65 +46,90 @@ def reports(view: TicketView, limit: int) -> list[File]:
     files = []
     for kind, frame in frames.items():
         if frame is not None:
-            files += _fit(f"{view.identifier}.{kind}", table(frame), limit)
+            files += _fit(f"{view.identifier}.{kind}", frame, limit)
     return files
 
 
 def table(report: pl.DataFrame) -> pl.DataFrame:
     """A REPORT as the strings of the file."""
-    return (
-        report.select(pl.col(column).alias(header) for header, column in COLUMNS.items())
-        .select(
-            cs.by_dtype(pl.Boolean).replace_strict({True: "yes", False: "no"}, return_dtype=pl.String),
-            cs.by_dtype(pl.List(pl.String)).list.join(", "),
-            cs.datetime().dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            ~(cs.boolean() | cs.by_dtype(pl.List(pl.String)) | cs.datetime()),
-        )
-        .select(_safe(pl.col(header)) for header in COLUMNS)
-    )
+    return report.select(_safe(_text(column)).alias(header) for header, column in COLUMNS.items())
 
 
-def _safe(column: pl.Expr) -> pl.Expr:
-    text = column.cast(pl.String).str.replace_all(_LINE_ENDS, "\n").str.replace_all(_CONTROLS, "")
-    return pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text)
+def _text(name: str) -> pl.Expr:
+    column = pl.col(name)
+    match REPORT[name]:
+        case pl.Boolean():
+            return pl.when(column).then(pl.lit("yes")).when(~column).then(pl.lit("no"))
+        case pl.List():
+            return column.list.join(", ")
+        case pl.Datetime():
+            return column.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+        case _:
+            return column.cast(pl.String)
 
 
-def _fit(name: str, rows: pl.DataFrame, limit: int) -> list[File]:
+def _safe(text: pl.Expr) -> pl.Expr:
+    clean = text.str.replace_all(_LINE_ENDS, "\n").str.replace_all(_CONTROLS, "")
+    return pl.when(clean.str.contains(_FORMULA)).then(pl.lit("'") + clean).otherwise(clean)
+
+
+def _fit(name: str, report: pl.DataFrame, limit: int) -> list[File]:
     """Plain if it fits, else compressed, else in as many compressed parts as it takes."""
-    content = _csv(rows)
-    if len(content) <= limit:
+    content = _csv(report, limit)
+    if content is not None:
         return [File(f"{name}.csv", content, "text/csv")]
-    packed = _gzip(content)
-    del content
+    packed = _gzip(report)
     if len(packed) <= limit:
         return [File(f"{name}.csv.gz", packed, "application/gzip")]
     return [
         File(f"{name}.{number}.csv.gz", part, "application/gzip")
-        for number, part in enumerate(_split(rows, len(packed), limit, name), 1)
+        for number, part in enumerate(_split(report, len(packed), limit, name), 1)
     ]
 
 
-def _split(rows: pl.DataFrame, size: int, limit: int, name: str) -> list[bytes]:
-    """Parts of about the same number of rows, none larger than `limit`, when all together take `size`."""
-    wanted = ceil(size / limit * 1.1)
-    while wanted < 2 * rows.height:
-        height = ceil(rows.height / wanted)
-        parts = [_gzip(_csv(part)) for part in rows.iter_slices(height)]
+def _split(report: pl.DataFrame, size: int, limit: int, name: str) -> list[bytes]:
+    """Parts of the same number of rows, each with the header, none larger than `limit`; all in one take `size`."""
+    height = report.height
+    largest = size
+    while height > 1:
+        height = min(floor(height * limit / largest * 0.9), height - 1) or 1
+        parts = [_gzip(part) for part in report.iter_slices(height)]
         largest = max(map(len, parts))
         if largest <= limit:
             return parts
-        wanted = max(ceil(wanted * largest / limit), wanted + 1)
     raise VmjiraError(
         f"{name}.csv: one row alone takes more than the {limit} bytes that the tracker allows an attachment; "
         "raise the tracker's limit for attachments"
     )
 
 
-def _csv(rows: pl.DataFrame) -> bytes:
+def _csv(report: pl.DataFrame, limit: int) -> bytes | None:
+    """None if it exceeds `limit`, found out without making all of it."""
+    content = bytearray()
+    for chunk in _chunks(report):
+        content += chunk
+        if len(content) > limit:
+            return None
+    return bytes(content)
+
+
+def _gzip(report: pl.DataFrame) -> bytes:
     buffer = BytesIO()
-    rows.write_csv(buffer, include_bom=True, line_terminator="\r\n")
+    # Without a name and a time: the same rows, the same bytes.
+    with GzipFile("", "wb", compresslevel=6, fileobj=buffer, mtime=0) as file:
+        for chunk in _chunks(report):
+            file.write(chunk)
     return buffer.getvalue()
 
 
-def _gzip(content: bytes) -> bytes:
-    return gzip.compress(content, compresslevel=6, mtime=0)  # without a time: the same rows, the same bytes
+def _chunks(report: pl.DataFrame) -> Iterator[bytes]:
+    """The file piece by piece, so that a million long descriptions never are in memory at once."""
+    yield _write(report.clear(), header=True)
+    for rows in report.iter_slices(50_000):
+        yield _write(rows, header=False)
+
+
+def _write(report: pl.DataFrame, *, header: bool) -> bytes:
+    buffer = BytesIO()
+    table(report).write_csv(buffer, include_bom=header, include_header=header, line_terminator="\r\n")
+    return buffer.getvalue()

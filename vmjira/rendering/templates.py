@@ -36,7 +36,7 @@ class Templates:
             lstrip_blocks=True,
         )
         self._environment.filters["as_markup"] = Wiki
-        self._environment.globals = {"range": self._environment.globals["range"], "count": count}
+        self._environment.globals["count"] = count
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
         """Raises RulesInvalid with file and line if an override is at fault."""
