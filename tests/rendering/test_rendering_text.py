@@ -1,0 +1,207 @@
+"""The description, the title and the comments, as a person reads them."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from vmjira.domain.rulebook import Category, Policy, Range
+from vmjira.domain.ticket import HostNumbers, OwnNumbers, Source, TopHost
+from vmjira.errors import RulesInvalid
+from vmjira.rendering import Renderer
+from vmjira.rendering.marks import LIMIT
+from vmjira.rendering.sample import BARE, COMMENT_VALUES, FRESH, FULL
+from vmjira.rendering.wiki import units
+
+NAMES = [f"{FULL.identifier}.{end}" for end in ("own.csv", "all.csv", "diff.csv", "png")]
+FIRST_LINE = 1  # line 0 is our mark
+EVIL = "{color:red}*x*|[~admin]!a.png!\n|| h1. ⟦/vmjira⟧ "
+
+
+def text(view=FULL, attached=NAMES, **options) -> str:
+    return Renderer(**options).description(view, attached)
+
+
+def action(view) -> str:
+    return text(view).split("\n")[FIRST_LINE]
+
+
+def test_it_starts_with_what_to_do_by_when() -> None:
+    fresh = replace(FULL, running=FULL.iteration)
+    assert action(fresh) == "h2. Patch the 6 hosts listed as new by 2026-06-19 to close this ticket"
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        (FRESH, "h2. Patch the one host listed as new by 2026-06-19 to close this ticket"),
+        (FULL, "h2. Patch the 6 hosts still open by 2026-06-19 to close this ticket"),
+        (replace(FULL, due=None), "h2. Patch the 6 hosts still open to close this ticket"),
+        (BARE, "h2. Nothing is left to patch in this ticket"),
+    ],
+    ids=["one host", "a later scan", "no date", "nothing"],
+)
+def test_the_first_line_fits_the_case(view, expected: str) -> None:
+    assert action(view) == expected
+
+
+def test_a_ticket_without_open_findings_is_called_verified() -> None:
+    done = replace(FULL, own=OwnNumbers(total=45, fixed=45, hosts=14))
+    assert "All its 45 findings have ended: *verified*." in text(done)
+    one = replace(FULL, own=OwnNumbers(total=1, fixed=1, hosts=1))
+    assert "Its one finding has ended: *verified*." in text(one)
+
+
+def test_numbers_of_hosts_are_those_of_the_tickets_scan_and_own_findings_those_of_now() -> None:
+    shown = text()
+    assert "h3. Hosts at Scan 23" in shown
+    assert "|*New*|12|patch these to close the ticket|" in shown
+    assert "|*Safe*|30|good job, patch management works|" in shown
+    assert "|*Remaining*|5|lack of patch management: they belong to the earlier tickets|" in shown
+    assert "|*Unverified*|2|nobody looked at them, so nobody knows|" in shown
+    assert "|Vulnerable|17|" in shown and "|Last time|37|" in shown
+    assert "h3. Findings of this ticket now (Scan 25)" in shown
+    assert "* *9* open, on 6 hosts" in shown
+    assert "* *2* of the open ones were not looked at in Scan 25: unverified" in shown
+
+
+def test_more_open_hosts_than_new_ones_are_explained() -> None:
+    fresh = replace(FULL, running=FULL.iteration, then=HostNumbers(vulnerable=8, last=3, new=5, remaining=3))
+    assert "1 of these hosts has findings of earlier tickets too, and so counts as remaining below." in text(fresh)
+
+
+def test_sections_come_in_the_order_of_their_use() -> None:
+    headings = re.findall(r"^h\d\. (\w+)", text(), re.MULTILINE)
+    assert headings == ["Patch", "Hosts", "Findings", "Most", "Tickets", "Attached", "Where"]
+
+
+def test_top_hosts_neighbours_attachments_and_sources_are_named() -> None:
+    shown = text(timezone=ZoneInfo("America/New_York"))
+    assert "|pc-7.example.com|10.1.2.3|35|4|" in shown
+    assert "* Previous: VM-22, Windows bulletins – Boston Office – Scan 22" in shown
+    assert "* Next: not in the tracker yet, Windows" in shown
+    assert f"* [^{FULL.identifier}.own.csv]: what to patch" in shown
+    assert "* nessus, 2026-06-05 06:00 EDT: 120 hosts of this range, 110 with credentials, of 3 the" in shown
+
+
+def test_the_picture_is_shown_or_only_referred_to() -> None:
+    assert f"!{FULL.identifier}.png|width=560!" in text()
+    assert "!" not in text(show_picture=False)
+    assert f"[^{FULL.identifier}.png]" in text(show_picture=False)
+    assert ".png" not in text(attached=NAMES[:1])
+
+
+def test_parts_of_a_split_report_are_explained_like_the_whole() -> None:
+    shown = text(attached=[f"{FULL.identifier}.own.{number}.csv.gz" for number in (1, 2)])
+    assert shown.count("what to patch") == 2
+
+
+def hostile():
+    return replace(
+        FULL,
+        title=EVIL,
+        category=Category("c", EVIL, ""),
+        range=Range("r", EVIL, ()),
+        previous=replace(FULL.previous, title=EVIL),
+        top=(TopHost(EVIL, EVIL, EVIL, 1, 1),),
+        sources=(Source(EVIL, datetime(2026, 6, 5, tzinfo=UTC), 1, 1, 0),),
+    )
+
+
+def test_hostile_names_neither_break_a_table_nor_forge_markup_nor_marks() -> None:
+    shown = text(hostile(), attached=[*NAMES, "evil].csv", EVIL])
+    rows = [line for line in shown.split("\n") if re.match(r"\|[^|]", line)]
+    assert all(len(re.findall(r"(?<!\\)\|", row)) in (4, 5) for row in rows)
+    assert not re.search(r"(?<!\\)\{|(?<!\\)\[~", shown)
+    assert shown.count("⟦") == 2
+    assert Renderer().merge(f"a{shown}b", "X") == "aXb"
+
+
+def test_long_names_give_way_and_the_text_says_so() -> None:
+    long = "x*" * 40_000
+    top = tuple(TopHost(f"ip:{i}", f"10.1.2.{i}", f"{i}{long}", 9, 1) for i in range(10))
+    view = replace(hostile(), title=long, category=Category("c", long, ""), range=Range("r", long, ()), top=top)
+    for budget in (LIMIT, 6_000, 4_000):
+        shown = Renderer().description(view, NAMES, budget=budget)
+        assert units(shown) <= budget
+        assert "|*New*|12|" in shown
+        assert shown.count("|10.1.2.") >= 5
+        assert shown.endswith("⟦/vmjira⟧")
+    tightest = Renderer().description(view, NAMES, budget=2_300)
+    assert f"5 hosts are left out: all is in [^{FULL.identifier}.all.csv]" in tightest
+
+
+def test_many_scans_are_summed_up() -> None:
+    sources = tuple(Source("nessus", datetime(2026, 6, day, tzinfo=UTC), 1, 1, 0) for day in range(1, 13))
+    assert "* and 7 earlier scans" in text(replace(FULL, sources=sources))
+
+
+def title(format_: str, view=FULL) -> str:
+    return Renderer().title(view, Policy(title=format_))
+
+
+def test_a_title_is_made_by_the_policys_format() -> None:
+    assert title(Policy().title) == "Windows bulletins – Boston Office – Scan 23"
+    assert title("{category.id} {range.id} {iteration.label} {{x}}") == "ms-exploitable boston 2026-W23 {x}"
+
+
+@pytest.mark.parametrize(
+    "format_", ["{category.where}", "{range.__class__}", "{0}", "{iteration.label!r}", "{", "{x:>9}"]
+)
+def test_a_title_reaches_nothing_else(format_: str) -> None:
+    with pytest.raises(RulesInvalid, match=r"policy\.yaml:1:1: title"):
+        title(format_)
+
+
+def test_a_long_title_keeps_its_number_and_one_line() -> None:
+    view = replace(FULL, category=Category("c", "🙂\n" * 300, ""), range=Range("r", "Boston", ()))
+    made = title(Policy().title, view)
+    assert units(made) <= 255
+    assert made.endswith("… – Boston – Scan 23")
+    assert "\n" not in made
+    both = replace(view, range=Range("r", "x" * 900, ()))
+    assert title(Policy().title, both).endswith("– Scan 23")
+
+
+def comment(kind: str, **changes) -> str:
+    return Renderer().comment(kind, view=FULL, **COMMENT_VALUES | changes)
+
+
+def test_the_comment_of_a_verified_ticket_names_its_evidence() -> None:
+    shown = comment("verified")
+    assert "all 45 findings" in shown and "as of Scan 25" in shown
+    assert "* nessus, 2026-06-05 10:00 UTC: 120 hosts looked at, 110 with credentials" in shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("created_notes", "* no user 'boston\\-admins': left unassigned"),
+        ("closed", "9 findings are not verified as fixed yet, on 6 hosts"),
+        ("waiting", "did not look at 1 host of this ticket"),
+        ("reopened", "* pc-7.example.com was seen vulnerable on 2026-06-12"),
+        ("escalated", "reopened 3 times, and 9 findings are still open"),
+        ("accepted", "2 open findings of this ticket count as accepted until 2026-12-01"),
+        ("refused", "The tracker says: no such transition"),
+        ("duplicate", "a duplicate of VM-22"),
+    ],
+)
+def test_comments_say_what_happened(kind: str, expected: str) -> None:
+    assert expected.replace("\\-", "-") in comment(kind)
+
+
+def test_comments_are_escaped_and_bounded() -> None:
+    assert "\\{color:red\\}" in comment("refused", answer=EVIL)
+    assert units(comment("refused", answer="x " * 40_000)) <= LIMIT
+    assert "* and 80 more" in comment("reopened", lines=["x"] * 100)
+
+
+def test_a_comment_needs_no_ticket() -> None:
+    assert Renderer().comment("duplicate", older="VM-1").startswith("This ticket is a duplicate of VM-1")
+
+
+def test_one_accepted_finding_reads_naturally() -> None:
+    shown = comment("accepted", findings=1, until=date(2026, 12, 1))
+    assert "1 open finding of this ticket counts as accepted" in shown

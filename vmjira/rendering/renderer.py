@@ -1,0 +1,61 @@
+"""The renderer: what the flows know of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Any
+
+from vmjira.domain.rulebook import Policy
+from vmjira.domain.ticket import TicketView
+from vmjira.flows.ports import File
+from vmjira.rendering import chart, marks, reports
+from vmjira.rendering import title as titles
+from vmjira.rendering.templates import Templates
+from vmjira.rendering.values import ALWAYS_SHOWN, attachment_values, ticket_values
+from vmjira.rendering.wiki import units
+
+#: How far the longest texts and lists give way, step by step: units of a text, top hosts (None: all).
+_STEPS = ((250, None), (80, None), (40, None), (16, None), (16, ALWAYS_SHOWN))
+
+
+class Renderer:
+    """Implements `vmjira.flows.ports.Renderer`. `templates` is the folder of an admin's own templates."""
+
+    def __init__(self, templates: Path | None = None, *, show_picture: bool = True, timezone: tzinfo = UTC) -> None:
+        self._templates = Templates(templates)
+        self._show_picture = show_picture
+        self._timezone = timezone
+
+    def description(self, view: TicketView, attached: Sequence[str], *, budget: int = marks.LIMIT) -> str:
+        """Our part, between its marks, in at most `budget` units: see `room`."""
+        files = attachment_values(view, attached) | {"show_picture": self._show_picture}
+        text = ""
+        for width, hosts in _STEPS:
+            values = ticket_values(view, self._timezone, width=width, hosts=hosts) | files
+            text = marks.wrap(self._templates.render("description.j2", values))
+            if units(text) <= budget:
+                break
+        return marks.shrink(text, budget)
+
+    def room(self, current: str) -> int:
+        """The `budget` that our part has in the description `current`."""
+        return marks.room(current)
+
+    def merge(self, current: str, ours: str) -> str:
+        return marks.merge(current, ours)
+
+    def files(self, view: TicketView, limit: int) -> list[File]:
+        """The reports whose frames the view has, and the picture. Raises VmjiraError if one row exceeds `limit`."""
+        picture = File(f"{view.identifier}.png", chart.png(view.history), "image/png")
+        return reports.reports(view, limit) + [file for file in [picture] if len(file.content) <= limit]
+
+    def title(self, view: TicketView, policy: Policy) -> str:
+        return titles.title(view, policy)
+
+    def comment(self, kind: str, *, view: TicketView | None = None, **values: Any) -> str:
+        """The text of `comment_<kind>.j2`: what it needs beside the ticket is told at its top."""
+        known = ticket_values(view, self._timezone) if view else {}
+        text = self._templates.render(f"comment_{kind}.j2", known | values).strip()
+        return marks.shrink(text, marks.LIMIT)

@@ -1,0 +1,94 @@
+"""What a template sees of a ticket: plain values only, so that a template cannot reach a frame, a file or a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, tzinfo
+from typing import Any
+
+from vmjira.domain.ticket import Neighbour, TicketView, TopHost
+from vmjira.rendering.wiki import Wiki, clip, escape, plain
+
+MEANINGS = {
+    "own": "what to patch: the findings of this ticket, with their state now",
+    "all": "all open findings of this category here, those of earlier tickets too",
+    "diff": "what changed against the last scan: new, remaining, fixed, unverified",
+    "png": "the numbers of hosts, scan by scan",
+}
+SOURCES_SHOWN = 5
+ALWAYS_SHOWN = 5  # of the top hosts, however little room there is
+
+
+def ticket_values(view: TicketView, timezone: tzinfo, *, width: int = 250, hosts: int | None = None) -> dict[str, Any]:
+    """Texts of at most `width` units, and `hosts` of the top hosts."""
+    short = _shortener(width)
+    sources = sorted(view.sources, key=lambda source: source.finished_at, reverse=True)
+    return {
+        "identifier": view.identifier,
+        "key": view.key,
+        "title": short(view.title),
+        "category": {"id": view.category.id, "title": short(view.category.title)},
+        "range": {"id": view.range.id, "title": short(view.range.title)},
+        "iteration": view.iteration,
+        "running": view.running,
+        "later": view.running.ordinal > view.iteration.ordinal,
+        "due": view.due,
+        "then": view.then,
+        "own": view.own,
+        "previous": _neighbour(view.previous, short),
+        "next": _neighbour(view.next, short),
+        "top": [_host(host, short) for host in view.top[:hosts]],
+        "top_left_out": len(view.top[hosts:]) if hosts is not None else 0,
+        "shortened": width < 250,
+        "sources": [replace(source, scanner=short(source.scanner)) for source in sources[:SOURCES_SHOWN]],
+        "sources_left_out": len(sources[SOURCES_SHOWN:]),
+        "history": view.history,
+        "when": lambda moment: _when(moment, timezone),
+    }
+
+
+def attachment_values(view: TicketView, attached: Sequence[str]) -> dict[str, Any]:
+    """The names of attachments, and how to refer to them."""
+
+    def first(kind: str) -> Wiki | None:
+        return next((_link(name) for name in attached if _kind(view, name) == kind), None)
+
+    return {
+        "attached": [
+            {"name": name, "link": _link(name), "means": MEANINGS.get(_kind(view, name))} for name in attached
+        ],
+        "own_file": first("own"),
+        "all_file": first("all"),
+        "picture": f"{view.identifier}.png" if f"{view.identifier}.png" in attached else None,
+    }
+
+
+def _kind(view: TicketView, name: str) -> str:
+    """`own` of `<identifier>.own.csv` and of `<identifier>.own.2.csv.gz`."""
+    ours = name.removeprefix(f"{view.identifier}.")
+    return "" if ours == name else ours.split(".", 1)[0]
+
+
+def _link(name: str) -> Wiki:
+    """A link to an attachment. A name with signs that a link cannot hold is only named."""
+    safe = not set(name) & set("[]|^\\{}!~") and name == plain(name)
+    return Wiki(f"[^{name}]") if safe else escape(name)
+
+
+def _neighbour(neighbour: Neighbour | None, short: Callable[[str], str]) -> Neighbour | None:
+    return neighbour and replace(neighbour, title=short(neighbour.title))
+
+
+def _host(host: TopHost, short: Callable[[str], str]) -> TopHost:
+    name, address = host.hostname, host.ip
+    return replace(host, hostname=name and short(name), ip=address and short(address), host=short(host.host))
+
+
+def _shortener(width: int) -> Callable[[str], str]:
+    return lambda text: clip(plain(text), width)
+
+
+def _when(moment: datetime, timezone: tzinfo) -> str:
+    local = moment.astimezone(timezone)
+    return f"{local:%Y-%m-%d %H:%M} {local.tzname() or ''}".rstrip()
