@@ -1,0 +1,1 @@
+"""Scan files, whatever the scanner, as frames."""

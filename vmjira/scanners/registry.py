@@ -1,0 +1,77 @@
+"""All formats, and the one way in: `read_scan`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from vmjira.domain.frames import SEVERITIES, Scan
+from vmjira.errors import ScanUnreadable
+from vmjira.scanners import nessus
+from vmjira.scanners.content import Content, Limits, Progress, opened
+from vmjira.scanners.format import Format, Head
+from vmjira.scanners.staging import Staging
+from vmjira.scanners.xmlstream import EntityDeclared
+
+FORMATS: dict[str, Format] = {module.NAME: module for module in (nessus,)}
+
+
+def read_scan(
+    path: Path, into: Path, *, timezone: ZoneInfo, progress: Progress | None = None, limits: Limits | None = None
+) -> list[Scan]:
+    """The scans in a file: one, or one for each member of a zip. Their findings lie in Parquet under `into`.
+
+    `timezone` is that of times without a zone. All or nothing: on ScanUnreadable, `into` is left as it was.
+    """
+    scans: list[Scan] = []
+    folders: list[Path] = []
+    try:
+        for content in opened(path, limits=limits or Limits(), progress=progress):
+            folders.append(into / f"scan-{len(scans) + 1}")
+            scans.append(_read(content, folders[-1], timezone))
+    except BaseException:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return scans
+
+
+def _read(content: Content, folder: Path, zone: ZoneInfo) -> Scan:
+    module = recognised(content)
+    staging = Staging(folder, module.SCANNER)
+    observed = module.read(content, staging, zone)
+    content.drain()
+    findings = staging.findings()
+    return Scan(
+        scanner=module.SCANNER,
+        format=module.NAME,
+        digest=content.digest,
+        started_at=observed.started_at,
+        finished_at=observed.finished_at,
+        hosts=staging.hosts(observed.finished_at),
+        vulnerabilities=staging.vulnerabilities(findings),
+        findings=findings,
+        unmade=staging.unmade_checks(),
+        checks=observed.checks,
+        records=staging.records.total(),
+        records_by_severity={severity: staging.records[severity] for severity in SEVERITIES},
+        warnings=staging.warnings,
+        unreadable=staging.unreadable,
+    )
+
+
+def recognised(content: Content) -> Format:
+    """The one format of these bytes; ScanUnreadable names what is known if it is none, or more than one."""
+    head = Head(content.head)
+    if not head.raw.strip():
+        raise content.refuse("the file is empty; export the scan again")
+    try:
+        found = [module for module in FORMATS.values() if module.recognise(head)]
+    except EntityDeclared:
+        raise content.refuse(
+            "declares an XML entity, as attacks do and no scanner does; do not trust where it came from"
+        ) from None
+    if len(found) == 1:
+        return found[0]
+    raise content.refuse(f"is no scan in a known format; known are: {', '.join(sorted(FORMATS))}")

@@ -1,0 +1,104 @@
+"""XML from strangers, element by element, in flat memory: no entities, no network, nothing kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pyexpat import ExpatError, ParserCreate
+
+from lxml import etree
+
+from vmjira.errors import ScanUnreadable
+from vmjira.scanners.content import Content
+
+#: Bytes between two elements that a format asks for. The largest real host without results is far below.
+GAP = 64 << 20
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What the head of an XML file tells: its root, and the names of the first elements in it."""
+
+    root: str
+    attributes: dict[str, str]
+    names: frozenset[str]
+
+
+class EntityDeclared(Exception):
+    """The document declares an entity: no scanner does, bombs and thieves do."""
+
+
+def outline(head: bytes) -> Outline | None:
+    """None if it is no XML. The whole prolog lies before the root, so entities are seen before anything is parsed."""
+    found: list[tuple[str, dict[str, str]]] = []
+    parser = ParserCreate()
+
+    def on_entity(*_: object) -> None:
+        raise EntityDeclared
+
+    parser.StartElementHandler = lambda name, attributes: found.append((name, attributes))
+    parser.EntityDeclHandler = on_entity
+    try:
+        parser.Parse(head, False)
+    except (ExpatError, LookupError, ValueError):
+        if not found:
+            return None
+    if not found:
+        return None
+    return Outline(*found[0], frozenset(name for name, _ in found[1:]))
+
+
+def elements(content: Content, *wanted: tuple[str, str]) -> Iterator[etree._Element]:
+    """Each element whose (parent, name) is wanted, when it is complete; it is emptied as soon as the next is asked for.
+
+    libxml2's own limits stay on (10 MB for one text or attribute, nesting), so a value is either read or refused.
+    """
+    parser = etree.XMLPullParser(
+        events=("end",),
+        tag={name for _, name in wanted},
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        collect_ids=False,
+        remove_comments=True,
+        remove_pis=True,
+        huge_tree=False,
+    )
+    pairs, last = frozenset(wanted), 0
+    try:
+        for chunk in content.chunks():
+            parser.feed(chunk)
+            for _, element in parser.read_events():
+                parent = element.getparent()
+                if parent is not None and (parent.tag, element.tag) in pairs:
+                    last = content.size
+                    yield element
+                    _forget(element, parent)
+            if content.size - last > GAP:
+                raise content.refuse(
+                    f"more than {GAP:,} bytes without a single result; this is no scan, export it again"
+                )
+        parser.close()
+    except etree.XMLSyntaxError as error:
+        raise _refused(content, error) from error
+
+
+def _forget(element: etree._Element, parent: etree._Element) -> None:
+    # The element itself stays, emptied, until its successor comes: libxml2 may still append its tail.
+    element.clear(keep_tail=True)
+    while (previous := element.getprevious()) is not None:
+        parent.remove(previous)
+
+
+def _refused(content: Content, error: etree.XMLSyntaxError) -> ScanUnreadable:
+    text = (error.msg or "").split(", line ")[0]
+    place = f"line {error.lineno}"
+    if content.size == 0:
+        return content.refuse("the file is empty; export the scan again")
+    if "Premature end" in text or "no element found" in text or "Couldn't find end" in text:
+        return content.refuse(f"ends too early, in {place}: the file is incomplete; export or copy it again")
+    if "huge" in text.lower() or "too long" in text or "Excessive depth" in text or "Memory" in text:
+        return content.refuse(f"{place}: a value or nesting larger than any scanner writes ({text}); export it again")
+    if "encoding" in text.lower() or "Invalid bytes" in text or "not proper UTF-8" in text:
+        return content.refuse(f"{place}: its text is not in the encoding that it declares ({text}); export it again")
+    return content.refuse(f"{place}: is not well-formed XML ({text}); export it again, and do not edit it by hand")
