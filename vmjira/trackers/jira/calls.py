@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -150,6 +151,18 @@ def http_date(value: str) -> datetime | None:
     except (TypeError, ValueError):
         return None
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when
+
+
+@contextmanager
+def understood(doing: str, *, writes: bool = False) -> Iterator[None]:
+    """Jira's answer is from outside: one that is not as documented is an error in our words, never a crash."""
+    try:
+        yield
+    except TrackerError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        text = f"Jira: {doing}: the answer is not as documented ({type(error).__name__}: {str(error)[:100]})"
+        raise TrackerUnavailable(text, outcome_unknown=writes) from error
 
 
 def _credentials_problem(status: int, headers: Mapping[str, str]) -> str:

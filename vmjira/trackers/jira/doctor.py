@@ -10,7 +10,7 @@ from typing import Any
 
 from vmjira.domain.rulebook import Rulebook, TicketRules
 from vmjira.errors import TrackerError
-from vmjira.trackers.jira.calls import Call, http_date
+from vmjira.trackers.jira.calls import Call, http_date, understood
 from vmjira.trackers.jira.fields import LABEL, category, issue
 from vmjira.trackers.jira.tracker import JiraTracker, quoted
 
@@ -45,12 +45,13 @@ def diagnose(tracker: JiraTracker, rulebook: Rulebook) -> list[Check]:
     """All checks; after one that makes the others pointless (no connection, no credentials) none follows."""
     checks: list[Check] = []
     try:
-        checks += _connection(tracker)
-        checks += _link_types(tracker, rulebook)
-        checks += _priorities(tracker, rulebook)
-        checks += _fields(tracker, rulebook)
-        for rules in _distinct(rulebook):
-            checks += _project(tracker, rules)
+        with understood("check the site"):
+            checks += _connection(tracker)
+            checks += _link_types(tracker, rulebook)
+            checks += _priorities(tracker, rulebook)
+            checks += _fields(tracker, rulebook)
+            for rules in _distinct(rulebook):
+                checks += _project(tracker, rules)
     except TrackerError as error:
         checks.append(Check(False, str(error), "mend this first; the checks after it were not made"))
     return checks

@@ -38,7 +38,7 @@ class Pace:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._pauses: dict[str, _Pause] = {}
-        self._next = clock()  # when the next call may start if all went evenly
+        self._next = clock() - 1.0  # when the next call may start if all went evenly
 
     def pause(self, scope: str, seconds: float, why: str) -> None:
         """No call of `scope` for so long. A longer pause that is already running stays."""

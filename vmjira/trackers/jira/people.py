@@ -66,9 +66,19 @@ class People:
 
 def _match(users: Sequence[Mapping[str, Any]], who: str) -> Mapping[str, Any] | None:
     """The one account that bears exactly this name: Jira's search matches beginnings, and strangers with them."""
-    for name in ("accountId", "name", "key", "emailAddress", "displayName"):
-        exact = [user for user in users if str(user.get(name, "")).casefold() == who.casefold()]
+    for names in (_references, _spoken):
+        exact = [user for user in users if who.casefold() in names(user)]
         if exact:
             return exact[0] if len(exact) == 1 else None
     hidden = "@" in who and len(users) == 1 and not users[0].get("emailAddress")  # Cloud finds by e-mail, but hides it
     return users[0] if hidden else None
+
+
+def _references(user: Mapping[str, Any]) -> set[str]:
+    return {str(user.get(name, "")).casefold() for name in ("accountId", "name", "key", "emailAddress")}
+
+
+def _spoken(user: Mapping[str, Any]) -> set[str]:
+    """`Boston Admins`, `boston-admins`, and the part of `boston-admins@example.com` before the @."""
+    display = str(user.get("displayName", "")).casefold()
+    return {display, re.sub(r"\W+", "-", display), str(user.get("emailAddress", "")).casefold().partition("@")[0]}

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
 from vmjira.domain.rulebook import TicketRules
-from vmjira.errors import TicketGone, TrackerError, TrackerRefused, TrackerUnavailable
-from vmjira.flows.ports import Attachment, Created, Draft, File, Issue
+from vmjira.errors import TicketGone, TrackerRefused
+from vmjira.flows.ports import Attachment, Created, Draft, File, Issue, Tracker
 from vmjira.trackers.jira import fields
-from vmjira.trackers.jira.calls import Call, Refusal
+from vmjira.trackers.jira.calls import Call, Refusal, understood
 from vmjira.trackers.jira.client import Client, Site
 from vmjira.trackers.jira.creation import Creation
 from vmjira.trackers.jira.memory import FOR_EVER
@@ -27,7 +26,7 @@ FILES_PER_CALL = 60  # Cloud answers 413 to more
 KEYS_PER_CALL = 100
 
 
-class JiraTracker:
+class JiraTracker(Tracker):
     """For one thread; `connect` gives each thread its own."""
 
     def __init__(self, site: Site) -> None:
@@ -35,8 +34,8 @@ class JiraTracker:
         self.people = People(self.client)
         self._memory = site.memory
 
-    @cached_property
-    def search_lag(self) -> float:
+    @cached_property  # read-only here, because it asks Jira
+    def search_lag(self) -> float:  # type: ignore[override]
         """Cloud's search follows writes "from a few seconds to minutes", Data Center's at once (soon on other nodes).
 
         https://developer.atlassian.com/cloud/jira/platform/search-and-reconcile
@@ -47,13 +46,13 @@ class JiraTracker:
         return 60.0 if self.client.cloud else 2.0
 
     def create(self, draft: Draft) -> Created:
-        with _understood("create a ticket", writes=True):
+        with understood("create a ticket", writes=True):
             return Creation(self.client, self.people, self.link).create(draft)
 
     def find(self, identifier: str) -> list[Issue]:
         label = fields.identity(identifier)
         jql = f"labels = {quoted(label)} ORDER BY created ASC, key ASC"
-        with _understood("search"):
+        with understood("search"):
             found = [fields.issue(each) for each in self.search(jql, 100)]
         if not found:
             self.client.confirm_credentials()  # an anonymous caller finds nothing, and we would make a second ticket
@@ -106,7 +105,7 @@ class JiraTracker:
         self.client.send(call)
 
     def transition(self, key: str, wanted: Literal["close", "reopen"], rules: TicketRules) -> str:
-        with _understood(f"{wanted} {key}", writes=True):
+        with understood(f"{wanted} {key}", writes=True):
             now = self.client.send(Call("GET", ISSUE, "read the status", subject=key, params={"fields": "status"}))
             return Walk(self.client, key, wanted, rules).go(now["fields"]["status"])
 
@@ -116,7 +115,7 @@ class JiraTracker:
 
     def _read_one(self, key: str) -> Issue | None:
         call = Call("GET", ISSUE, "read the ticket", subject=key, params={"fields": fields.READ})
-        with _understood(f"read {key}"):
+        with understood(f"read {key}"):
             try:
                 return fields.issue(self.client.send(call))
             except TicketGone:
@@ -128,7 +127,7 @@ class JiraTracker:
                 return None
 
     def _read_many(self, keys: Sequence[str]) -> dict[str, Issue]:
-        with _understood("read tickets"):
+        with understood("read tickets"):
             answers = self._fetch(keys) if self.client.cloud else self.search(_any_of(keys), len(keys), strict=False)
             # A description that is no text (a document of API v3) is read again alone.
             issues = [fields.issue(each) for each in answers if not isinstance(each["fields"].get("description"), dict)]
@@ -177,7 +176,7 @@ class JiraTracker:
         doing = f"attach {len(files)} file{'s' if len(files) > 1 else ''}"
         call = Call("POST", f"{ISSUE}/attachments", doing, subject=key, files=files, needs=needs)
         try:
-            with _understood(doing, writes=True):
+            with understood(doing, writes=True):
                 return [fields.attachment(each) for each in self.client.send(call)]
         except TicketGone:
             self._too_large(call)  # Data Center says 404 also to a file that is too large
@@ -198,7 +197,7 @@ class JiraTracker:
             )
 
     def _upload_limit(self) -> int:
-        with _understood("read the limit of attachments"):
+        with understood("read the limit of attachments"):
             meta = self.client.send(Call("GET", "/rest/api/2/attachment/meta", "read the limit of attachments"))
             if not meta["enabled"]:
                 raise TrackerRefused("Jira: attachments are turned off; turn them on in System → Attachments")
@@ -224,18 +223,6 @@ def connect(
         return mine
 
     return tracker
-
-
-@contextmanager
-def _understood(doing: str, *, writes: bool = False) -> Iterator[None]:
-    """Jira's answer is from outside: one that is not as documented is an error in our words, never a crash."""
-    try:
-        yield
-    except TrackerError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        text = f"Jira: {doing}: the answer is not as documented ({type(error).__name__}: {str(error)[:100]})"
-        raise TrackerUnavailable(text, outcome_unknown=writes) from error
 
 
 def quoted(text: str) -> str:

@@ -16,10 +16,10 @@ Wanted = Literal["close", "reopen"]
 Transition = Mapping[str, Any]  # as Jira gives it
 DEEPEST = 5
 
-#: Where to go first. For closing not through another "done" status: it may set a resolution that means something else.
+#: Where to go first. To a named status only at last through another "done": it may set a resolution of its own.
 _GOALS: Mapping[Wanted, Sequence[StatusCategory]] = {"close": ("done",), "reopen": ("new", "indeterminate")}
 _STEPS: Mapping[Wanted, Sequence[StatusCategory]] = {
-    "close": ("indeterminate", "new"),
+    "close": ("indeterminate", "new", "done"),
     "reopen": ("new", "indeterminate", "done"),
 }
 
