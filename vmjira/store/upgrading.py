@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -27,10 +28,10 @@ def upgrade(engine: Engine) -> None:
             _prepare(engine, file)
         with engine.begin() as connection:
             _migrate(connection)
-    except OperationalError as error:
-        where = engine.url.render_as_string(hide_password=True)
+    except (OperationalError, sqlite3.Error, OSError) as error:
+        where, why = engine.url.render_as_string(hide_password=True), getattr(error, "orig", error)
         raise VmjiraError(
-            f"database {where}: cannot be opened: {error.orig}; check VMJIRA_DATABASE_URL and that it is reachable"
+            f"database {where}: cannot be opened: {why}; check VMJIRA_DATABASE_URL, and that it can be reached"
         ) from error
 
 
@@ -57,12 +58,8 @@ def _prepare(engine: Engine, file: Path) -> None:
     The switch does not wait for others as a transaction does, hence the lock around it.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(file.parent):
-        connection = engine.raw_connection()
-        try:
-            connection.cursor().execute("PRAGMA journal_mode = WAL")
-        finally:
-            connection.close()
+    with _locked(file.parent), closing(engine.raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA journal_mode = WAL")
 
 
 @contextmanager
