@@ -69,7 +69,7 @@ class Application:
             store=self.store,
             queue=queue.Queue(self.store.engine),
             renderer=Renderer(self.settings.rules / "templates"),
-            tracker=lambda: self.tracker(),
+            tracker=lambda: self.tracker(),  # noqa: PLW0108  settings of the tracker are asked for when it is used
             rulebook=rulefiles.load_texts,
             clock=lambda: datetime.now(UTC),
         )

@@ -59,8 +59,8 @@ def run(folder: Path, *, weeks: int, once: bool) -> None:
                 f"    {len(report.operations)} operations planned and delivered; {len(tickets)} tickets, "
                 f"{sum(not each['own']['open'] for each in tickets)} of them verified as fixed"
             )
-            for line in said:
-                out.print(f"    {line}", style="yellow", markup=False)
+            for problem in said:
+                out.print(f"    {problem}", style="yellow", markup=False)
         _where_to_look(app, web, jira, first or 0.0, folder)
         if not once:
             out.print("\nCtrl-C stops it.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -183,6 +184,7 @@ class TicketView:
     own_rows: pl.DataFrame  # REPORT: own findings with their state now
     all_rows: pl.DataFrame | None  # REPORT: all open findings of the cell at the iteration; None: frozen, leave as sent
     diff_rows: pl.DataFrame | None  # REPORT: against the last iteration; None: frozen, leave as sent
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))  # in which times are shown
 
 
 def identifier(category: str, range_: str, label: str) -> str:

@@ -14,11 +14,11 @@ from datetime import timedelta
 import structlog
 
 from vmjira.domain.plan import neighbours
-from vmjira.domain.rulebook import Rulebook
+from vmjira.domain.rulebook import Rulebook, TicketRules
 from vmjira.domain.ticket import TicketRow, TicketView
-from vmjira.errors import TicketGone, TrackerError, TrackerRefused, TrackerUnavailable
+from vmjira.errors import TicketGone, TrackerError, TrackerUnavailable
 from vmjira.flows.operations import new_operation
-from vmjira.flows.ports import AttachmentRow, Draft, File, Issue, OperationRow, Outside, Tracker
+from vmjira.flows.ports import AttachmentRow, Draft, File, Issue, OperationRow, OperationState, Outside, Tracker
 from vmjira.flows.rules import rules_in_force
 from vmjira.flows.views import view_ticket
 
@@ -51,10 +51,15 @@ def attempt(outside: Outside, operation_id: str) -> float | None:
         row = unit.ticket(operation.identifier) if operation else None
         if operation is None or row is None or operation.state != "queued":
             return None
+        if row.gone:
+            unit.update_operation(
+                operation_id, state="dropped", answer="the ticket was deleted", ended_at=outside.clock()
+            )
+            return None
         unit.update_operation(operation_id, attempts=operation.attempts + 1)
     try:
         answer = _HANDLERS[operation.operation](
-            Job(outside, outside.tracker(), operation, row, rules_in_force(outside.store))
+            Job(outside, outside.tracker(), operation, row, rules_in_force(outside))
         )
     except TrackerUnavailable as error:
         return _later(outside, operation, error)
@@ -73,9 +78,8 @@ def attempt(outside: Outside, operation_id: str) -> float | None:
 def _create(job: Job) -> str:
     """One ticket with its links and attachments; found again if an earlier attempt already made it."""
     row, said = job.row, []
-    view = view_ticket(job.outside.store, row, job.rulebook)
-    files = job.outside.renderer.files(view, job.tracker.upload_limit())
-    ours = job.outside.renderer.description(view, [file.name for file in files])
+    view, files = _rendered(job)
+    ours = _description(job, view, files)
     if row.key is None:
         found = _made_before(job) if job.crashed else None
         if found is None:
@@ -98,13 +102,13 @@ def _update(job: Job) -> str:
     row = job.row
     if row.key is None:
         return "nothing to do: the ticket is not made yet and will be made as it is then"
-    view = view_ticket(job.outside.store, row, job.rulebook)
-    files = job.outside.renderer.files(view, job.tracker.upload_limit())
-    ours = job.outside.renderer.description(view, [file.name for file in files])
+    view, files = _rendered(job)
+    ours = _description(job, view, files)
     done = []
     if job.crashed or _digest(ours.encode()) != row.description:
         issue = _read(job, row)
-        merged = job.outside.renderer.merge(issue.description, ours)
+        fitting = _description(job, view, files, budget=job.outside.renderer.room(issue.description))
+        merged = job.outside.renderer.merge(issue.description, fitting)
         if merged != issue.description:
             job.tracker.edit(issue.key, description=merged)
             done.append("description")
@@ -132,6 +136,20 @@ def _reopen(job: Job) -> str:
 
 
 _HANDLERS = {"create": _create, "update": _update, "verified": _verified, "close": _close, "reopen": _reopen}
+
+
+def _rendered(job: Job) -> tuple[TicketView, list[File]]:
+    view = view_ticket(job.outside.store, job.row, job.rulebook)
+    return view, job.outside.renderer.files(view, job.tracker.upload_limit())
+
+
+def _description(job: Job, view: TicketView, files: Sequence[File], *, budget: int | None = None) -> str:
+    """Our part; `files` that were sent before and stay are named too."""
+    with job.outside.store.reading() as unit:
+        sent = {each.name for each in unit.attachments(view.identifier)}
+    kinds = {_kind(file.name) for file in files}
+    names = {file.name for file in files} | {name for name in sent if _kind(name) not in kinds}
+    return job.outside.renderer.description(view, sorted(names), picture=job.tracker.shows_pictures, budget=budget)
 
 
 # --- making exactly one -----------------------------------------------------------------------------------------------
@@ -179,7 +197,7 @@ def _record_created(job: Job, key: str, issue_id: str, ours: str) -> TicketRow:
     with job.outside.store.begin() as unit:
         changes = {"key": key, "issue_id": issue_id, "description": _digest(ours.encode()), "status_category": "new"}
         unit.update_ticket(job.row.identifier, **changes)
-        cell = [each for each in unit.tickets() if (each.category, each.range) == (job.row.category, job.row.range)]
+        cell = unit.tickets(ranges=[job.row.range])
         waiting = unit.unstarted_updates()
         follow = [
             new_operation(
@@ -261,7 +279,7 @@ def _move(job: Job, wanted: str) -> str:
     return f"{job.row.key}: now {status}"
 
 
-def _ticket_rules(job: Job):  # type: ignore[no-untyped-def]
+def _ticket_rules(job: Job) -> TicketRules:
     found = job.rulebook.range(job.row.range)
     return found.ticket if found else job.rulebook.policy.ticket
 
@@ -297,14 +315,15 @@ def _record_shown(job: Job, row: TicketRow) -> None:
 
 def _later(outside: Outside, operation: OperationRow, error: TrackerUnavailable) -> float:
     pause = error.retry_after or min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(operation.attempts, 10))
-    changes = {} if error.outcome_unknown else {"started_at": operation.started_at}
     with outside.store.begin() as unit:
-        unit.update_operation(operation.id, answer=str(error), **changes)
+        if not error.outcome_unknown:  # it surely did nothing, so what was known before this attempt still holds
+            unit.update_operation(operation.id, started_at=operation.started_at)
+        unit.update_operation(operation.id, answer=str(error))
     log.warning("waiting", operation=operation.id, ticket=operation.identifier, seconds=pause, why=str(error))
     return pause
 
 
-def _end(outside: Outside, operation: OperationRow, state: str, answer: str) -> None:
+def _end(outside: Outside, operation: OperationRow, state: OperationState, answer: str) -> None:
     with outside.store.begin() as unit:
         unit.update_operation(operation.id, state=state, answer=answer, ended_at=outside.clock())
     log.info(state, operation=operation.operation, ticket=operation.identifier, why=operation.reason, answer=answer)

@@ -15,10 +15,12 @@ from vmjira.flows.rules import rules_in_force
 
 
 def explain(outside: Outside, host: str, vulnerability: str | None = None) -> dict[str, Any]:
-    """A host by key, address or name: what is known of it, and its findings (one of them, if given) with their lives."""
+    """A host by key, address or name: what is known of it, and its findings (or one of them) with their lives."""
     base, rulebook = load(outside.store), rules_in_force(outside)
     wanted = host.lower()
-    names = pl.any_horizontal(pl.col(name).str.to_lowercase() == wanted for name in ("host", "ip", "hostname", "netbios"))
+    names = pl.any_horizontal(
+        pl.col(name).str.to_lowercase() == wanted for name in ("host", "ip", "hostname", "netbios")
+    )
     known = base.part(HOSTS).filter(names).sort("observed_at", descending=True)
     if known.is_empty():
         raise VmjiraError(f"host '{host}': no scan has observed it; give a key, an address or a host name")
@@ -35,7 +37,10 @@ def explain(outside: Outside, host: str, vulnerability: str | None = None) -> di
     labels, running = iterations_of(iterations), running_of(iterations)
     return {
         "host": first["host"],
-        "known": {**_identity(first, rulebook), "observations": [_observation(row) for row in known.iter_rows(named=True)]},
+        "known": {
+            **_identity(first, rulebook),
+            "observations": [_observation(row) for row in known.iter_rows(named=True)],
+        },
         "findings": [_finding(row, labels, running, rulebook) for row in rows.iter_rows(named=True)],
     }
 
@@ -46,7 +51,9 @@ def _identity(row: dict[str, Any], rulebook: Rulebook) -> dict[str, Any]:
     why = (
         f"{row['ip']} lies in its networks ({networks}); the smallest network that holds an address wins"
         if range_
-        else "no range has a network that holds its address" if row["ip"] else "it has no address"
+        else "no range has a network that holds its address"
+        if row["ip"]
+        else "it has no address"
     )
     return {
         "range": row["range"],
@@ -80,7 +87,9 @@ def _finding(
         "family": row["family"],
         "severity": row["severity"],
         "category": row["category"],
-        "category because": f"the first condition that holds: {category.where}" if category else "no condition takes it",
+        "category because": f"the first condition that holds: {category.where}"
+        if category
+        else "no condition takes it",
         "state": _state(row, running.get(range_)),
         "ticket": identifier(row["category"], row["range"], first) if cell and first else None,
         "previous ticket": row["previous_ticket"],

@@ -5,28 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 import polars as pl
 
 from vmjira.domain import ledger
+from vmjira.domain.classify import newest
+from vmjira.domain.digest import digests
 from vmjira.domain.frames import Scan
-from vmjira.domain.ledger import Knowledge
+from vmjira.domain.ledger import Folded
 from vmjira.domain.plan import Plan, Situation, TicketFacts, Title, make_plan
 from vmjira.domain.rulebook import Rulebook
-from vmjira.domain.statistics import host_numbers, life_digests, own_numbers, top_hosts
-from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TopHost
-from vmjira.flows.knowledge import (
-    HOSTS,
-    ITERATION_NAMES,
-    VULNERABILITIES,
-    Base,
-    iterations_of,
-    part_name,
-    running_of,
-)
+from vmjira.domain.statistics import host_numbers, own_numbers, top_hosts
+from vmjira.domain.ticket import CellNumbers, HostNumbers, Iteration, OwnNumbers, TopHost
+from vmjira.flows.knowledge import HOSTS, ITERATION_NAMES, VULNERABILITIES, Base, iterations_of, part_name, running_of
 
 
 @dataclass(frozen=True)
@@ -37,19 +31,8 @@ class Outcome:
     parts: Mapping[str, pl.DataFrame]  # the ledger parts that are new
     cells: tuple[CellNumbers, ...]
     plan: Plan
-
-
-def foresee_scan(base: Base, scan: Scan, rulebook: Rulebook, title: Title) -> Outcome:
-    ranges = ledger.touched(base.part(HOSTS), scan, rulebook)
-    known = ledger.fold(base.knowledge(ranges), scan, rulebook)
-    because = f"{scan.scanner} scan of {scan.finished_at.astimezone(rulebook.policy.timezone):%Y-%m-%d %H:%M}"
-    return _outcome(base, known, ranges, Change(rulebook, title, scan.finished_at, because))
-
-
-def foresee_rules(base: Base, rulebook: Rulebook, at: datetime, title: Title) -> Outcome:
-    known = ledger.apply_rules(base.knowledge(base.ranges), rulebook, at)
-    ranges = base.ranges | {range_ or "" for range_ in known.lives["range"].unique()}
-    return _outcome(base, known, ranges, Change(rulebook, title, at, f"change of rules of {at:%Y-%m-%d %H:%M}"))
+    skipped: int = 0  # hosts of which something as new, or newer, was known
+    unidentified: int = 0  # hosts with nothing to recognise them by
 
 
 @dataclass(frozen=True)
@@ -62,24 +45,37 @@ class Change:
     because: str
 
 
-def _outcome(base: Base, known: Knowledge, ranges: Collection[str], change: Change) -> Outcome:
+def foresee_scan(base: Base, scan: Scan, rulebook: Rulebook, title: Title) -> Outcome:
+    ranges = ledger.touched(base.part(HOSTS), scan, rulebook)
+    folded = ledger.fold(base.knowledge(ranges), scan, rulebook)
+    at = scan.finished_at.astimezone(rulebook.policy.timezone)
+    return _outcome(base, folded, Change(rulebook, title, at, f"{scan.scanner} scan of {at:%Y-%m-%d %H:%M}"))
+
+
+def foresee_rules(base: Base, rulebook: Rulebook, at: datetime, title: Title) -> Outcome:
+    folded = ledger.apply_rules(base.knowledge(base.ranges), rulebook, at=at)
+    at = at.astimezone(rulebook.policy.timezone)
+    return _outcome(base, folded, Change(rulebook, title, at, f"change of rules of {at:%Y-%m-%d %H:%M}"))
+
+
+def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
+    known = folded.knowledge
+    lives = {name: known.lives.filter(pl.col("range").fill_null("") == name) for name in folded.changed}
     parts = {
         HOSTS: known.hosts,
         VULNERABILITIES: known.vulnerabilities,
         ITERATION_NAMES: known.iterations,
-        **{part_name(name): known.lives.filter(pl.col("range").fill_null("") == name) for name in sorted(ranges)},
+        **{part_name(name): frame for name, frame in lives.items()},
     }
-    running = running_of(known.iterations)
+    running, iterations = running_of(known.iterations), iterations_of(known.iterations)
     cells: list[CellNumbers] = []
     facts: list[TicketFacts] = []
-    iterations = iterations_of(known.iterations)
-    for name in sorted(set(ranges) - {""}):
-        lives = parts[part_name(name)].filter(pl.col("category").is_not_null())
-        if name not in running:
-            continue
-        ordinal = running[name]
-        cells += _cells(lives, name, ordinal, iterations[name, ordinal].label, known, change.rulebook)
-        facts += _facts(lives, name, ordinal)
+    for name in sorted((folded.changed | set(folded.rounds)) - {""}):
+        if name in running:
+            frame = lives[name] if name in lives else known.lives.filter(pl.col("range") == name)
+            mine = frame.filter(pl.col("category").is_not_null())
+            cells += _cells(mine, name, iterations[name, running[name]], known.hosts, change.rulebook)
+            facts += _facts(mine, name, running)
     situation = Situation(
         facts=tuple(facts),
         cells={**base.cells, **{(cell.category, cell.range, cell.ordinal): cell for cell in cells}},
@@ -87,45 +83,45 @@ def _outcome(base: Base, known: Knowledge, ranges: Collection[str], change: Chan
         running=running,
         tickets=base.tickets,
         version=base.version + 1,
-        at=change.at.astimezone(change.rulebook.policy.timezone),
+        at=change.at,
         because=change.because,
     )
     plan = make_plan(situation, change.rulebook, change.title)
-    return Outcome(base.after(parts, plan.tickets, cells), parts, tuple(cells), plan)
+    after = base.after(parts, plan.tickets, cells)
+    return Outcome(after, parts, tuple(cells), plan, len(folded.skipped), folded.unidentified)
 
 
 def _cells(
-    lives: pl.DataFrame, range_: str, ordinal: int, label: str, known: Knowledge, rulebook: Rulebook
+    lives: pl.DataFrame, range_: str, running: Iteration, hosts: pl.DataFrame, rulebook: Rulebook
 ) -> list[CellNumbers]:
     """Host numbers of every cell of a range at its running iteration."""
-    digests = {row["category"]: row["digest"] for row in life_digests(lives, ["category"]).iter_rows(named=True)}
+    known = newest(hosts.join(lives.select("host").unique(), on="host", how="semi"))
     tops: dict[str, list[TopHost]] = {}
-    for row in top_hosts(lives, ordinal, known.hosts, rulebook.policy.top_hosts).iter_rows(named=True):
+    for row in top_hosts(lives, running.ordinal, known, rulebook.policy.top_hosts).iter_rows(named=True):
         tops.setdefault(row.pop("category"), []).append(TopHost(**row))
     return [
         CellNumbers(
             category=row["category"],
             range=range_,
-            ordinal=ordinal,
-            label=label,
-            numbers=HostNumbers(**{name: row[name] for name in HostNumbers.__dataclass_fields__}),
+            ordinal=running.ordinal,
+            label=running.label,
+            numbers=HostNumbers(**{each.name: row[each.name] for each in fields(HostNumbers)}),
             top=tuple(tops.get(row["category"], ())),
-            digest=str(digests[row["category"]]),
+            digest=str(row["digest"]),
         )
-        for row in host_numbers(lives, ordinal).iter_rows(named=True)
+        for row in host_numbers(lives, running.ordinal).join(digests(lives, "category"), on="category").rows(named=True)
     ]
 
 
-def _facts(lives: pl.DataFrame, range_: str, ordinal: int) -> list[TicketFacts]:
+def _facts(lives: pl.DataFrame, range_: str, running: Mapping[str, int]) -> list[TicketFacts]:
     keys = ["category", "first_iteration"]
-    joined = own_numbers(lives, ordinal).join(life_digests(lives, keys), on=keys, how="left")
     return [
         TicketFacts(
             category=row["category"],
             range=range_,
             ordinal=row["first_iteration"],
-            own=OwnNumbers(**{name: row[name] for name in OwnNumbers.__dataclass_fields__}),
+            own=OwnNumbers(**{each.name: row[each.name] for each in fields(OwnNumbers)}),
             digest=str(row["digest"]),
         )
-        for row in joined.iter_rows(named=True)
+        for row in own_numbers(lives, running).join(digests(lives, *keys), on=keys).rows(named=True)
     ]

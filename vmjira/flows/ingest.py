@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,12 +18,12 @@ import structlog
 from vmjira.domain.frames import Scan
 from vmjira.domain.plan import Title
 from vmjira.domain.rulebook import Rulebook
-from vmjira.errors import RulesInvalid, ScanUnreadable, VmjiraError
+from vmjira.errors import RulesInvalid, ScanUnreadable
 from vmjira.flows.foresee import Outcome, foresee_rules, foresee_scan
-from vmjira.flows.knowledge import load, nothing
+from vmjira.flows.knowledge import load
 from vmjira.flows.operations import RULES, commit, rows_of
 from vmjira.flows.ports import Conflict, EventRow, OperationRow, Outside, RulesRow, ScanRow, Unit
-from vmjira.flows.rules import read_rules, rules_in_force
+from vmjira.flows.rules import rules_in_force
 
 log = structlog.get_logger(__name__)
 
@@ -74,9 +75,7 @@ def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[st
         folder = f"scans/{scan.digest[:16]}-{uuid4().hex[:8]}"
         outside.store.keep_scan(scan, folder)
         try:
-            rows = _store(
-                outside, outcome, rulebook, lambda unit: unit.add_scan(_scan_row(file, scan, folder, outside))
-            )
+            rows = _store(outside, outcome, rulebook, partial(_add_scan, row=_scan_row(file, scan, folder, outside)))
         except Conflict:
             continue
         report.operations += [row.id for row in rows]
@@ -184,6 +183,10 @@ def _scan_row(file: Path, scan: Scan, folder: str, outside: Outside) -> ScanRow:
         records=scan.records, records_by_severity=scan.records_by_severity, warnings=scan.warnings,
         unreadable=scan.unreadable, rescan=scan.rescan, folded_at=outside.clock(),
     )  # fmt: skip
+
+
+def _add_scan(unit: Unit, *, row: ScanRow) -> int:
+    return unit.add_scan(row)
 
 
 def titles(outside: Outside, rulebook: Rulebook) -> Title:

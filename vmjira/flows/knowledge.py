@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from vmjira.domain.frames import CATALOGUE, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
-from vmjira.domain.ledger import Knowledge
+from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.ticket import CellNumbers, Iteration, TicketRow
 from vmjira.flows.ports import Store
 
@@ -22,7 +22,7 @@ _COMMON = {HOSTS: KNOWN_HOSTS, VULNERABILITIES: CATALOGUE, ITERATION_NAMES: ITER
 
 @dataclass(frozen=True)
 class Base:
-    """What a change starts from. Immutable: `after` gives the next one, stored or not, so a preview is the same code."""
+    """What a change starts from. `after` gives the next one, stored or not: a preview is the same code."""
 
     version: int
     part: Callable[[str], pl.DataFrame]  # of a part's name; empty when there is none yet

@@ -10,7 +10,6 @@ from vmjira.domain.plan import Operation
 from vmjira.errors import VmjiraError
 from vmjira.flows.ports import OperationRow, OperationState, Outside, Unit
 
-
 #: A held change of rules: releasing it lets the next ingest put the rules in force.
 RULES = "rules"
 

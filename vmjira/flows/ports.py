@@ -13,7 +13,8 @@ import polars as pl
 
 from vmjira.domain.frames import Scan
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook, TicketRules
-from vmjira.domain.ticket import CellNumbers, Iteration, StatusCategory, TicketRow, TicketView
+from vmjira.domain.ticket import CellNumbers, Iteration, TicketRow, TicketView
+from vmjira.domain.ticket import StatusCategory as StatusCategory
 
 # --- the tracker ------------------------------------------------------------------------------------------------------
 
@@ -73,6 +74,7 @@ class File:
 class Tracker(Protocol):
     """One issue tracker. Every method raises only `vmjira.errors.TrackerError`s, and never retries by itself."""
 
+    shows_pictures: bool  # whether `!name.png!` in a description is safe
     search_lag: float  # seconds after which a search surely finds what was written before
 
     def create(self, draft: Draft) -> Created: ...
@@ -105,8 +107,13 @@ class Tracker(Protocol):
 
 
 class Renderer(Protocol):
-    def description(self, view: TicketView, attached: Sequence[str]) -> str:
-        """Our part of the description, between its two marks, within the tracker's limit."""
+    def description(
+        self, view: TicketView, attached: Sequence[str], *, picture: bool = True, budget: int | None = None
+    ) -> str:
+        """Our part of the description, between its two marks; `picture`: show it, or only name it."""
+
+    def room(self, current: str) -> int:
+        """The `budget` that our part has beside a human's text in the description `current`."""
 
     def merge(self, current: str, ours: str) -> str:
         """`current` with our marked part replaced (or added in front); a human's text stays as it is."""

@@ -8,7 +8,9 @@ from typing import Any
 
 from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import CellNumbers, HostNumbers, TicketRow
-from vmjira.flows.ports import OperationRow, Store
+from vmjira.errors import VmjiraError
+from vmjira.flows.ports import OperationRow, Outside, Store
+from vmjira.flows.views import hosts_behind
 
 _OWN = ("total", "fixed", "open", "unverified", "moved", "gone", "accepted")
 
@@ -42,6 +44,19 @@ def ticket_json(row: TicketRow, cell: CellNumbers | None, cell_tickets: Iterable
         "own": {name: own[name] for name in _OWN},
         "top": [asdict(host) for host in cell.top] if cell else [],
     }
+
+
+def one_ticket(outside: Outside, identifier: str) -> dict[str, Any]:
+    """A ticket with the hosts behind its numbers: by its identifier or its key."""
+    with outside.store.reading() as unit:
+        rows = unit.tickets()
+        row = next((each for each in rows if identifier in (each.identifier, each.key)), None)
+        if row is None:
+            raise VmjiraError(f"ticket '{identifier}': there is none with this identifier or key; see `vmjira tickets`")
+        cells = unit.cell_numbers(ranges=[row.range])
+    cell = next((each for each in cells if (each.category, each.ordinal) == (row.category, row.ordinal)), None)
+    rows = [each for each in rows if (each.category, each.range) == (row.category, row.range)]
+    return {**ticket_json(row, cell, rows), "hosts": hosts_behind(outside.store, row)}
 
 
 def all_tickets(store: Store) -> list[dict[str, Any]]:

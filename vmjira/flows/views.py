@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
+from vmjira.domain.frames import LEDGER, empty
+from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.plan import neighbours
+from vmjira.domain.report import all_rows, diff_rows, own_rows
 from vmjira.domain.rulebook import Category, Range, Rulebook
-from vmjira.domain.statistics import all_rows, diff_rows, own_numbers, own_rows
+from vmjira.domain.statistics import MEMBERSHIPS, host_lists
 from vmjira.domain.ticket import (
     CellNumbers,
     HistoryPoint,
     HostNumbers,
     Iteration,
     Neighbour,
-    OwnNumbers,
     Source,
     TicketRow,
     TicketView,
@@ -27,28 +30,104 @@ from vmjira.flows.ports import Store
 HISTORY = 12
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """What SQL knows around a ticket, read at one moment."""
+
+    parts: Mapping[str, str]
+    then_parts: Mapping[str, str]
+    cells: Sequence[CellNumbers]
+    tickets: Sequence[TicketRow]
+
+
 def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
     """Own findings as of now; the lists of its iteration as of now too, or as of the last moment it was running."""
-    with store.begin() as unit:
-        version = unit.ledger_version()
-        parts = unit.ledger_parts()
-        cells = [cell for cell in unit.cell_numbers(ranges=[row.range]) if cell.category == row.category]
-        cell_tickets = [each for each in unit.tickets(ranges=[row.range]) if each.category == row.category]
-        frozen_parts = unit.ledger_parts(row.ledger)
-    hosts, catalogue = store.scan(parts[HOSTS]), store.scan(parts[VULNERABILITIES])
-    names = store.scan(parts[ITERATION_NAMES]).collect()
-    iterations, running = iterations_of(names), running_of(names)[row.range]
-    lives = _lives(store, parts, row)
-    labels = {ordinal: each.label for (range_, ordinal), each in iterations.items() if range_ == row.range}
+    kept = _read(store, row)
+    now = _cell(store, kept.parts, row)
+    running = iterations_of(now.iterations)[row.range, running_of(now.iterations)[row.range]]
     category = rulebook.category(row.category) or Category(row.category, row.category, "")
     range_ = rulebook.range(row.range) or Range(row.range, row.range, (), ticket=rulebook.policy.ticket)
+    mine = next((cell for cell in kept.cells if cell.ordinal == row.ordinal), None)
+    then, place = _then(store, kept, row, now, running), (category, row.range, row.ordinal)
+    previous, following = neighbours(row, kept.tickets)
+    past = sorted((cell for cell in kept.cells if cell.ordinal <= row.ordinal), key=lambda cell: cell.ordinal)
+    return TicketView(
+        identifier=row.identifier,
+        title=row.title,
+        category=category,
+        range=range_,
+        iteration=Iteration(row.ordinal, row.label, row.number),
+        key=row.key,
+        due=row.due,
+        previous=_neighbour(previous),
+        next=_neighbour(following),
+        then=mine.numbers if mine else HostNumbers(),
+        own=row.own,
+        top=mine.top if mine else (),
+        history=tuple(HistoryPoint(cell.label, cell.numbers) for cell in past[-HISTORY:]),
+        sources=_sources(store, kept.parts, row.range),
+        running=running,
+        own_rows=own_rows(now, *place),
+        all_rows=all_rows(then, *place) if then else None,
+        diff_rows=diff_rows(then, *place) if then else None,
+        zone=rulebook.policy.timezone,
+    )
 
-    def reported(rows: pl.DataFrame) -> pl.DataFrame:
-        return report(rows, hosts, catalogue, labels, category)
 
-    sent = row.ordinal != running and row.sent_ledger >= row.ledger
-    then = lives if row.ordinal == running else _lives(store, frozen_parts, row)
-    previous, following = neighbours(row, cell_tickets)
-    history = sorted((cell for cell in cells if cell.ordinal <= row.ordinal), key=lambda cell: cell.ordinal)
-    own = own_numbers(lives, running).filter(pl.col("first_iteration") == row.ordinal)
-    return TicketView(...)
+def hosts_behind(store: Store, row: TicketRow) -> dict[str, list[str]]:
+    """Keys of the hosts that the numbers of the ticket's iteration count: new, remaining, safe, unverified."""
+    kept = _read(store, row)
+    lives = _cell(store, kept.then_parts, row).lives
+    lists = host_lists(lives, row.ordinal)
+    return {name: lists.filter(pl.col("membership") == name)["host"].to_list() for name in MEMBERSHIPS}
+
+
+def _read(store: Store, row: TicketRow) -> _Kept:
+    with store.reading() as unit:
+        return _Kept(
+            parts=unit.ledger_parts(),
+            then_parts=unit.ledger_parts(row.ledger),
+            cells=[cell for cell in unit.cell_numbers(ranges=[row.range]) if cell.category == row.category],
+            tickets=[each for each in unit.tickets(ranges=[row.range]) if each.category == row.category],
+        )
+
+
+def _cell(store: Store, parts: Mapping[str, str], row: TicketRow) -> Knowledge:
+    """The knowledge of one cell: its lives, and the hosts and texts that they name."""
+    path = parts.get(part_name(row.range))
+    frame = store.scan(path) if path else empty(LEDGER).lazy()
+    lives = frame.filter(pl.col("category") == row.category).collect()
+    texts = pl.col("vulnerability_id").is_in(lives["vulnerability_id"].unique().implode())
+    hosts = pl.col("host").is_in(lives["host"].unique().implode())
+    return Knowledge(
+        lives=lives,
+        hosts=store.scan(parts[HOSTS]).filter(hosts).collect(),
+        vulnerabilities=store.scan(parts[VULNERABILITIES]).filter(texts).collect(),
+        iterations=store.scan(parts[ITERATION_NAMES]).collect(),
+    )
+
+
+def _then(store: Store, kept: _Kept, row: TicketRow, now: Knowledge, running: Iteration) -> Knowledge | None:
+    """The cell while the ticket's iteration was running; None if that has been sent already and stays."""
+    if row.ordinal == running.ordinal:
+        return now
+    return None if row.sent_ledger >= row.ledger else _cell(store, kept.then_parts, row)
+
+
+def _neighbour(row: TicketRow | None) -> Neighbour | None:
+    return Neighbour(row.identifier, row.title, row.key) if row else None
+
+
+def _sources(store: Store, parts: Mapping[str, str], range_: str) -> tuple[Source, ...]:
+    """The newest observations of the range's hosts, by scanner."""
+    hosts = store.scan(parts[HOSTS]).filter(pl.col("range") == range_).collect()
+    by_scanner = hosts.group_by("scanner").agg(
+        pl.col("observed_at").max(),
+        hosts=pl.len(),
+        authenticated=pl.col("authenticated").sum(),
+        unknown=pl.col("authenticated").is_null().sum(),
+    )
+    return tuple(
+        Source(row["scanner"], row["observed_at"], row["hosts"], row["authenticated"], row["unknown"])
+        for row in by_scanner.sort("scanner").iter_rows(named=True)
+    )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
-from vmjira.domain.rulebook import Policy
-from vmjira.domain.ticket import TicketView
+from vmjira.domain.rulebook import Category, Policy, Range
+from vmjira.domain.ticket import Iteration, TicketView
 from vmjira.flows.ports import File
 from vmjira.rendering import chart, marks, reports
 from vmjira.rendering import title as titles
@@ -23,17 +22,18 @@ _STEPS = ((250, None), (80, None), (40, None), (16, None), (16, ALWAYS_SHOWN))
 class Renderer:
     """Implements `vmjira.flows.ports.Renderer`. `templates` is the folder of an admin's own templates."""
 
-    def __init__(self, templates: Path | None = None, *, show_picture: bool = True, timezone: tzinfo = UTC) -> None:
+    def __init__(self, templates: Path | None = None) -> None:
         self._templates = Templates(templates)
-        self._show_picture = show_picture
-        self._timezone = timezone
 
-    def description(self, view: TicketView, attached: Sequence[str], *, budget: int = marks.LIMIT) -> str:
+    def description(
+        self, view: TicketView, attached: Sequence[str], *, picture: bool = True, budget: int | None = None
+    ) -> str:
         """Our part, between its marks, in at most `budget` units: see `room`."""
-        files = attachment_values(view, attached) | {"show_picture": self._show_picture}
+        budget = marks.LIMIT if budget is None else budget
+        files = attachment_values(view, attached) | {"show_picture": picture}
         text = ""
         for width, hosts in _STEPS:
-            values = ticket_values(view, self._timezone, width=width, hosts=hosts) | files
+            values = ticket_values(view, view.zone, width=width, hosts=hosts) | files
             text = marks.wrap(self._templates.render("description.j2", values))
             if units(text) <= budget:
                 break
@@ -51,11 +51,11 @@ class Renderer:
         picture = File(f"{view.identifier}.png", chart.png(view.history), "image/png")
         return reports.reports(view, limit) + [file for file in [picture] if len(file.content) <= limit]
 
-    def title(self, view: TicketView, policy: Policy) -> str:
-        return titles.title(view, policy)
+    def title(self, policy: Policy, category: Category, range_: Range, iteration: Iteration) -> str:
+        return titles.title(policy, category, range_, iteration)
 
     def comment(self, kind: str, *, view: TicketView | None = None, **values: Any) -> str:
         """The text of `comment_<kind>.j2`: what it needs beside the ticket is told at its top."""
-        known = ticket_values(view, self._timezone) if view else {}
+        known = ticket_values(view, view.zone) if view else {}
         text = self._templates.render(f"comment_{kind}.j2", known | values).strip()
         return marks.shrink(text, marks.LIMIT)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from string import Formatter
 
-from vmjira.domain.rulebook import Policy
-from vmjira.domain.ticket import TicketView
+from vmjira.domain.rulebook import Category, Policy, Range
+from vmjira.domain.ticket import Iteration
 from vmjira.errors import Problem, RulesInvalid
 from vmjira.rendering.wiki import clip, plain, units
 
 LIMIT = 255  # units of a summary
 
 
-def title(view: TicketView, policy: Policy) -> str:
+def title(policy: Policy, category: Category, range_: Range, iteration: Iteration) -> str:
     """One line of at most 255 units. Titles of categories and ranges give way, the longest first; numbers stay."""
     values = {
-        "category.title": plain(view.category.title),
-        "category.id": view.category.id,
-        "range.title": plain(view.range.title),
-        "range.id": view.range.id,
-        "iteration.number": str(view.iteration.number),
-        "iteration.label": view.iteration.label,
+        "category.title": plain(category.title),
+        "category.id": category.id,
+        "range.title": plain(range_.title),
+        "range.id": range_.id,
+        "iteration.number": str(iteration.number),
+        "iteration.label": iteration.label,
     }
     text = _fill(policy.title, values)
     for name in sorted(("category.title", "range.title"), key=lambda name: -units(values[name])):

@@ -7,7 +7,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from vmjira.domain.frames import SEVERITIES, Scan
-from vmjira.errors import ScanUnreadable
 from vmjira.scanners import nessus
 from vmjira.scanners.content import Content, Limits, Progress, opened
 from vmjira.scanners.format import Format, Head

@@ -72,7 +72,7 @@ def _moment(written: str, zone: ZoneInfo) -> datetime | None:
 
 def _by_form(written: str, form: str) -> datetime | None:
     try:
-        return datetime.strptime(written, form)  # noqa: DTZ007  # the zone is put on by the caller
+        return datetime.strptime(written, form)  # the zone is put on by the caller
     except ValueError:
         return None
 
