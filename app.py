@@ -1,5 +1,5 @@
 """WSGI entry for gunicorn: creates the Flask app, nothing else."""
 
-from vmjira.web import create_app
+from vmjira.bootstrap import web_app
 
-app = create_app()
+app = web_app()

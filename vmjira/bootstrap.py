@@ -16,19 +16,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import structlog
+from flask import Flask
 
 from vmjira import rulefiles
 from vmjira.domain.frames import Scan
 from vmjira.domain.rulebook import Rulebook
-from vmjira.errors import VmjiraError
 from vmjira.flows import queue
 from vmjira.flows.deliver import attempt
 from vmjira.flows.ports import Outside, Tracker
 from vmjira.rendering import Renderer
 from vmjira.scanners import read_scan
-from vmjira.settings import Settings
+from vmjira.settings import Settings, load_settings
 from vmjira.store import SqlStore, open_store
 from vmjira.trackers import jira
+from vmjira.web import create_app
 
 #: Seconds between two beats of a worker, and after which a silent worker counts as dead.
 BEAT, STALE = 2.0, 15.0
@@ -121,6 +122,14 @@ class Application:
             return bool(unit.live_slots(datetime.now(UTC), stale_after=STALE))
 
 
+def web_app() -> Flask:
+    """The WSGI application, by the settings of the environment."""
+    settings = load_settings()
+    configure_logging(settings.log)
+    application = Application(settings)
+    return create_app(lambda: application.store, browse_url=settings.jira_browse_url)
+
+
 def configure_logging(level: str) -> None:
     """Logs go to stderr, one line an event, readable by people; libraries only from warning on."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -135,5 +144,3 @@ def configure_logging(level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 
-
-__all__ = ["Application", "VmjiraError", "configure_logging"]

@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 def serve(settings: Settings) -> None:
     """Become gunicorn, serving vmjira's pages."""
-    _gunicorn(settings.listen, "app:app" if Path("app.py").is_file() else "vmjira.web:create_app()")
+    _gunicorn(settings.listen, "vmjira.bootstrap:web_app()")
 
 
 def sandbox(listen: str, database: Path, flavour: str) -> None:

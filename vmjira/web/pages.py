@@ -1,0 +1,63 @@
+"""Pages: the matrix of cells with their numbers, the chain of tickets of a cell, and what was done and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, abort, render_template, request
+
+from vmjira.flows.ports import Store
+from vmjira.flows.present import operation_json, tickets_json
+
+PAGE = 200
+STATES = ("held", "waiting", "queued", "done", "refused", "dropped")
+
+
+def pages(store: Callable[[], Store], browse_url: str) -> Blueprint:
+    views = Blueprint("pages", __name__)
+
+    @views.app_context_processor
+    def common() -> dict[str, Any]:
+        return {"browse": lambda key: f"{browse_url}/browse/{key}"}
+
+    @views.get("/")
+    def overview() -> str:
+        with store().reading() as unit:
+            tickets = tickets_json(unit.tickets(), unit.cell_numbers())
+            cells = unit.cell_numbers()
+            states = {state: unit.count_operations(state) for state in STATES}
+            scans = unit.scans()[-10:]
+        newest = {(cell.category, cell.range): cell for cell in cells}  # in the order of their iterations
+        return render_template(
+            "overview.html",
+            cells=newest,
+            categories=sorted({category for category, _ in newest}),
+            ranges=sorted({range_ for _, range_ in newest}),
+            tickets=tickets,
+            states=states,
+            scans=reversed(scans),
+        )
+
+    @views.get("/cells/<category>/<range_>")
+    def cell(category: str, range_: str) -> str:
+        with store().reading() as unit:
+            numbers = [each for each in unit.cell_numbers(ranges=[range_]) if each.category == category]
+            rows = [each for each in unit.tickets(ranges=[range_]) if each.category == category]
+        if not numbers:
+            abort(404)
+        return render_template("cell.html", category=category, range=range_, numbers=numbers, tickets=tickets_json(rows, numbers))
+
+    @views.get("/operations")
+    def operations() -> str:
+        page = max(request.args.get("page", 1, type=int), 1)
+        ticket = request.args.get("ticket") or None
+        with store().reading() as unit:
+            rows = unit.operations(identifier=ticket)
+        rows = rows[::-1]
+        shown = [operation_json(row) for row in rows[(page - 1) * PAGE : page * PAGE]]
+        return render_template(
+            "operations.html", operations=shown, page=page, more=len(rows) > page * PAGE, total=len(rows), ticket=ticket
+        )
+
+    return views
