@@ -1,0 +1,7 @@
+"""Rule files: YAML to a Rulebook, with all problems at once, each with file, line and column."""
+
+from vmjira.rulefiles.json_schema import json_schema
+from vmjira.rulefiles.loader import load, load_texts
+from vmjira.rulefiles.reference import reference
+
+__all__ = ["json_schema", "load", "load_texts", "reference"]

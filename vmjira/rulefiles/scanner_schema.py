@@ -1,0 +1,96 @@
+"""The keys of scanners.yaml; a connector's own options are checked for their shape only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError, validates_schema
+
+from vmjira.rulefiles import cron, parsing
+from vmjira.rulefiles.fields import Choice, Flag, Keys, ListOf, Secret, Section, Text
+from vmjira.rulefiles.problems import UNKNOWN
+
+COMMON = ("id", "type", "fetch", "timezone")
+CONNECTION = ("url", "username", "password", "access_key", "secret_key", "token", "scans", "verify", "ca_file")
+
+#: Type → keys that it must have, further keys that it may have.
+TYPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "folder": (("path",), ("pattern",)),
+    "upload": ((), ()),
+    "nessus": (("url",), CONNECTION),
+    "tenable": ((), CONNECTION),  # the cloud has one address
+    "tenable-sc": (("url",), CONNECTION),
+    "insightvm": (("url",), CONNECTION),
+    "nexpose-xml": (("url",), CONNECTION),
+    "gvm": (("url",), CONNECTION),
+    "qualys": (("url",), CONNECTION),
+    "withsecure": (("url",), CONNECTION),
+}
+
+
+class ScannerSchema(Keys):
+    id = Text("Short name.", "nessus-hq", parse=parsing.id_, pattern=parsing.ID, required=True)
+    type = Choice("What it is.", "nessus", of=tuple(TYPES), required=True)
+    fetch = Text(
+        "When to look for new scans: a cron expression of five fields, in the policy's time zone. Days of the week "
+        "by name; where both kinds of days are given, both must hold.",
+        "30 6 * * mon-fri",
+        parse=cron.check,
+        default="only when asked",
+    )
+    timezone = Text(
+        "Time zone of times in its scans that name none.",
+        "America/New_York",
+        parse=parsing.timezone,
+        default="the policy's",
+    )
+    path = Text("Folder that is watched (type folder).", "inbox")
+    pattern = Text("Names of the files that are taken (type folder).", "*.nessus", default="all that can be read")
+    url = Text("Address of the scanner.", "https://nessus.example.com:8834", parse=parsing.url)
+    username = Text("User.", "${GVM_USER}")
+    password = Secret(
+        "Its password, from the environment.", "${GVM_PASSWORD}", parse=parsing.secret, pattern=parsing.REFERENCE
+    )
+    access_key = Secret(
+        "From the environment.", "${NESSUS_ACCESS_KEY}", parse=parsing.secret, pattern=parsing.REFERENCE
+    )
+    secret_key = Secret(
+        "From the environment.", "${NESSUS_SECRET_KEY}", parse=parsing.secret, pattern=parsing.REFERENCE
+    )
+    token = Secret("From the environment.", "${SCANNER_TOKEN}", parse=parsing.secret, pattern=parsing.REFERENCE)
+    scans = ListOf(
+        Text("Name of a scan; * stands for anything.", "Weekly *"),
+        "Names of the scans (sites, tasks) that are taken.",
+        default="all",
+    )
+    verify = Flag("Check the certificate of the scanner.", False, default=True)
+    ca_file = Text(
+        "Certificate authority of the scanner's certificate.", "/etc/ssl/scanners.pem", default="the system's"
+    )
+
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def options_of_its_type(self, data: Any, original: Any, **_: Any) -> None:
+        kind = original.get("type") if isinstance(original, Mapping) else None
+        if not isinstance(kind, str) or kind not in TYPES:
+            return
+        needed, possible = TYPES[kind]
+        allowed = (*COMMON, *needed, *possible)
+        extra = {
+            key: [f"{UNKNOWN} '{key}' for type '{kind}'; allowed: {', '.join(dict.fromkeys(allowed))}"]
+            for key in original
+            if key in self.fields and key not in allowed
+        }
+        missing = {
+            key: [f"is missing; write for instance: {self.fields[key].metadata['example']}"]
+            for key in needed
+            if key not in original
+        }
+        if extra or missing:
+            raise ValidationError(extra | missing)
+
+
+class ScannersFile(Keys):
+    """Where scans come from. The file may be missing: scans can be handed in by command and by upload too."""
+
+    scanners = ListOf(Section(ScannerSchema), "The scanners.")
