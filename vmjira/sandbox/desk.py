@@ -1,0 +1,329 @@
+"""What people and programs do to tickets; every change leaves its trace in the history and tells the webhooks."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from vmjira.sandbox import webhooks
+from vmjira.sandbox.config import Config, User, id_of
+from vmjira.sandbox.errors import JiraError, no_issue, not_on_screen
+from vmjira.sandbox.fields import Wishes, Wrong, resolution
+from vmjira.sandbox.shapes import Json, Shapes
+from vmjira.sandbox.store import Issue, Transaction
+from vmjira.sandbox.workflow import Transition
+
+#: What Jira calls a field in a history, where it differs.
+HISTORY_NAMES = {"components": "Component"}
+
+
+class Desk:
+    """One person's hand on the tickets, within one transaction."""
+
+    def __init__(self, transaction: Transaction, config: Config, actor: User, shapes: Shapes) -> None:
+        self.tx = transaction
+        self.config = config
+        self.actor = actor
+        self.shapes = shapes
+
+    def find(self, key_or_id: str) -> Issue:
+        issue = self.tx.issue(key_or_id)
+        if issue is None:
+            raise no_issue()
+        return issue
+
+    def require(self, permission: str) -> None:
+        if permission in self.config.denied and not self.actor.admin:
+            raise JiraError(403, f"You do not have the permission {permission} to do this.")
+
+    # tickets
+    def create(self, project: str, wishes: Wishes) -> Issue:
+        self.require("CREATE_ISSUES")
+        if not wishes.errors and "summary" not in wishes.values:
+            wishes.errors["summary"] = "You must specify a summary of the issue."
+        if "issuetype" not in wishes.values:
+            wishes.errors.setdefault("issuetype", "Specify an issue type")
+        _refuse(wishes.errors)
+        now = self.tx.now()
+        workflow = self.config.workflow_of(project)
+        default = self.config.priorities[len(self.config.priorities) // 2]
+        start = {"project": project, "status": workflow.initial, "priority": default, "reporter": self.actor.name}
+        issue = Issue(
+            **{**start, **_own(wishes, Issue.__dataclass_fields__), "creator": self.actor.name},
+            id=0, key=self.tx.next_key(project), created=now, updated=now,
+        )  # fmt: skip
+        issue.custom = {name: value for name, value in wishes.values.items() if name.startswith("customfield_")}
+        issue.watchers = [self.actor.name]
+        self.tx.add_issue(issue)
+        items = [self._item("status", None, issue.status), self._item("summary", None, issue.summary)]
+        self._tell("jira:issue_created", issue, "issue_created", items=items if self.config.cloud else None)
+        self._add_extras(issue, wishes)
+        return issue
+
+    def edit(self, issue: Issue, wishes: Wishes) -> None:
+        self.require("EDIT_ISSUES")
+        _refuse(wishes.errors)
+        self.change(issue, self._changes(issue, wishes))
+        self._add_extras(issue, wishes)
+
+    def _changes(self, issue: Issue, wishes: Wishes) -> dict[str, Any]:
+        changes = {}
+        for name in wishes.touched:
+            old = issue.custom.get(name) if name.startswith("customfield_") else getattr(issue, name)
+            changes[name] = wishes.apply(name, old)
+        return changes
+
+    def _add_extras(self, issue: Issue, wishes: Wishes) -> None:
+        for body in wishes.comments:
+            self.comment(issue, body)
+        for link in wishes.links:
+            try:
+                self.link_from(issue, link)
+            except JiraError as error:
+                raise JiraError(400, *error.messages, errors=error.errors) from None
+
+    def change(self, issue: Issue, changes: Mapping[str, Any], event: str = "issue_updated") -> None:
+        """Give fields new values; what has its value already is no change and makes no event."""
+        items = []
+        for name, value in changes.items():
+            custom = name.startswith("customfield_")
+            old = issue.custom.get(name) if custom else getattr(issue, name)
+            if old == value:
+                continue
+            items.append(self._item(name, old, value))
+            if custom:
+                issue.custom[name] = value
+            else:
+                setattr(issue, name, value)
+        if items:
+            self._record(issue, items, event)
+
+    def transition(self, issue: Issue, step: Transition, fields: Mapping[str, Any]) -> None:
+        """Take a step of the workflow; the resolution is set on its screen and cleared by leaving done."""
+        self.require("TRANSITION_ISSUES")
+        allowed = set() if step.resolution == "no" else {"resolution"}
+        _refuse({name: not_on_screen(name) for name in fields if name not in allowed})
+        value = None
+        if "resolution" in fields and fields["resolution"] is not None:
+            try:
+                value = resolution(self.config, fields["resolution"])
+            except Wrong as wrong:
+                raise JiraError(400, errors={"resolution": str(wrong)}) from None
+        elif step.resolution == "required":
+            raise JiraError(400, errors={"resolution": "Resolution is required."})
+        self._arrive(issue, step, value)
+
+    def _arrive(self, issue: Issue, step: Transition, value: str | None) -> None:
+        categories = self.config.workflow_of(issue.project).categories
+        was_done, done = categories[issue.status] == "done", categories[step.target] == "done"
+        if done and not was_done:
+            value = value or self.config.resolutions[0]
+            issue.resolved = self.tx.now()
+        elif done:
+            value = value or issue.resolution
+        else:
+            issue.resolved = None
+        event = "issue_generic"
+        if not self.config.cloud:
+            event = "issue_resolved" if done and not was_done else "issue_reopened" if was_done and not done else event
+        self.change(issue, {"resolution": value, "status": step.target}, event)
+
+    def move(self, issue: Issue, project: str) -> None:
+        """Into another project: a new key, the old one goes on leading here."""
+        target = self.config.project_of(project)
+        if target.key == issue.project:
+            return
+        old_key, old_project = issue.key, self.config.project_of(issue.project)
+        category = self.config.workflow_of(issue.project).categories[issue.status]
+        issue.key, issue.project = self.tx.next_key(project), project
+        items = [
+            item("project", old_project.id, old_project.name, target.id, target.name),
+            item("Key", None, old_key, None, issue.key),
+        ]
+        status = self.config.workflow_of(project).nearest(issue.status, category)
+        kind = issue.issuetype if issue.issuetype in target.issue_types else target.issue_types[0]
+        components = [name for name in issue.components if name in target.components]
+        for name, value in (("status", status), ("issuetype", kind), ("components", components)):
+            if getattr(issue, name) != value:
+                items.append(self._item(name, getattr(issue, name), value))
+                setattr(issue, name, value)
+        self.tx.run("INSERT OR REPLACE INTO old_keys VALUES (?, ?)", old_key, issue.id)
+        self._record(issue, items, "issue_moved")
+
+    def delete(self, issue: Issue) -> None:
+        self.require("DELETE_ISSUES")
+        self._tell("jira:issue_deleted", issue, None)
+        self.tx.run("DELETE FROM issues WHERE id = ?", issue.id)
+
+    def watch(self, issue: Issue, name: str) -> None:
+        if name not in issue.watchers:
+            issue.watchers.append(name)
+            self.tx.save_issue(issue)
+
+    # comments
+    def comment(self, issue: Issue, body: str) -> sqlite3.Row:
+        self.require("ADD_COMMENTS")
+        now, name = self.tx.now(), self.actor.name
+        sql = "INSERT INTO comments (issue, author, editor, body, created, updated) VALUES (?, ?, ?, ?, ?, ?)"
+        row = self.comment_row(issue, self.tx.run(sql, issue.id, name, name, body, now, now))
+        self._commented("comment_created", "issue_commented", issue, row)
+        return row
+
+    def comment_row(self, issue: Issue, id_: int | str) -> sqlite3.Row:
+        row = self.tx.row("SELECT * FROM comments WHERE issue = ? AND id = ?", issue.id, id_)
+        if row is None:
+            raise JiraError(404, f"Can not find a comment for the id: {id_}.")
+        return row
+
+    def edit_comment(self, issue: Issue, id_: str, body: str) -> sqlite3.Row:
+        self.comment_row(issue, id_)
+        sql = "UPDATE comments SET body = ?, editor = ?, updated = ? WHERE id = ?"
+        self.tx.run(sql, body, self.actor.name, self.tx.now(), id_)
+        row = self.comment_row(issue, id_)
+        self._commented("comment_updated", "issue_comment_edited", issue, row)
+        return row
+
+    def delete_comment(self, issue: Issue, id_: str) -> None:
+        row = self.comment_row(issue, id_)
+        self.tx.run("DELETE FROM comments WHERE id = ?", id_)
+        self._commented("comment_deleted", "issue_comment_deleted", issue, row)
+
+    def _commented(self, event: str, kind: str, issue: Issue, row: sqlite3.Row) -> None:
+        """A Data Center also sends an update of the issue, because its comment event does not say of which."""
+        self._touch(issue)
+        shape = self.shapes.comment(row)
+        webhooks.tell(self, event, issue, {"comment": shape})
+        if not self.config.cloud:
+            webhooks.tell(self, "jira:issue_updated", issue, {"issue_event_type_name": kind, "comment": shape})
+
+    # files
+    def attach(self, issue: Issue, filename: str, media_type: str, content: bytes) -> sqlite3.Row:
+        self.require("CREATE_ATTACHMENTS")
+        sql = (
+            "INSERT INTO attachments (issue, author, filename, media_type, size, created, content)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) "
+        )
+        values = (self.actor.name, filename, media_type, len(content), self.tx.now(), content)
+        id_ = self.tx.run(sql, issue.id, *values)
+        self._record(issue, [item("Attachment", None, None, str(id_), filename)], "issue_updated")
+        return self.attachment(str(id_))
+
+    def attachment(self, id_: str) -> sqlite3.Row:
+        row = self.tx.row("SELECT * FROM attachments WHERE id = ?", id_)
+        if row is None:
+            raise JiraError(404, f"The attachment with id '{id_}' does not exist")
+        return row
+
+    def detach(self, id_: str) -> None:
+        self.require("DELETE_ALL_ATTACHMENTS")
+        row = self.attachment(id_)
+        issue = self.find(str(row["issue"]))
+        self.tx.run("DELETE FROM attachments WHERE id = ?", id_)
+        self._record(issue, [item("Attachment", id_, row["filename"], None, None)], "issue_updated")
+
+    # links
+    def link_from(self, issue: Issue, wish: Mapping[str, Any]) -> None:
+        """A link as asked for inside of an issue: the other end says its side."""
+        kind = self.link_type(wish.get("type"))
+        if isinstance(wish.get("outwardIssue"), dict):
+            self.link(kind, issue, self._end(wish["outwardIssue"]))
+        elif isinstance(wish.get("inwardIssue"), dict):
+            self.link(kind, self._end(wish["inwardIssue"]), issue)
+        else:
+            raise JiraError(400, errors={"issuelinks": "An outwardIssue or an inwardIssue is needed."})
+
+    def _end(self, wish: Mapping[str, Any]) -> Issue:
+        return self.find(str(wish.get("key") or wish.get("id") or ""))
+
+    def link_type(self, wish: Any) -> sqlite3.Row:
+        if not isinstance(wish, dict) or not (wish.get("name") or wish.get("id")):
+            raise JiraError(400, "The issue link type is required.")
+        column = "name" if wish.get("name") else "id"
+        row = self.tx.row(f"SELECT * FROM link_types WHERE {column} = ?", wish[column])  # noqa: S608 - one of two
+        if row is None:
+            raise JiraError(404, f"No issue link type with {column} '{wish[column]}' found.")
+        return row
+
+    def link(self, kind: sqlite3.Row, source: Issue, target: Issue) -> None:
+        """A link that exists already is simply kept, as in Jira."""
+        self.require("LINK_ISSUES")
+        sql = "INSERT OR IGNORE INTO links (type, source, target) VALUES (?, ?, ?)"
+        if source.id == target.id:
+            raise JiraError(400, "You cannot link an issue to itself.")
+        if self.tx.changed(sql, kind["id"], source.id, target.id):
+            self._linked(kind, source, target, made=True)
+
+    def unlink(self, id_: str) -> None:
+        self.require("LINK_ISSUES")
+        row = self.tx.row("SELECT * FROM links WHERE id = ?", id_)
+        if row is None:
+            raise JiraError(404, f"No issue link with id '{id_}' exists.")
+        kind = self.link_type({"id": row["type"]})
+        self.tx.run("DELETE FROM links WHERE id = ?", id_)
+        self._linked(kind, self.find(str(row["source"])), self.find(str(row["target"])), made=False)
+
+    def _linked(self, kind: sqlite3.Row, source: Issue, target: Issue, *, made: bool) -> None:
+        for issue, other, words in ((source, target, kind["outward"]), (target, source, kind["inward"])):
+            text = f"This issue {words} {other.key}"
+            sides = (None, None, other.key, text) if made else (other.key, text, None, None)
+            self._record(issue, [item("Link", *sides)], "issue_updated")
+
+    # traces
+    def _item(self, name: str, old: Any, new: Any) -> Json:
+        field = HISTORY_NAMES.get(name, name)
+        shape = item(field, *self._show(name, old), *self._show(name, new))
+        if self.config.cloud:
+            shape["fieldId"] = name
+        if name.startswith("customfield_"):
+            shape["fieldtype"] = "custom"
+        return shape
+
+    def _show(self, name: str, value: Any) -> tuple[str | None, str | None]:
+        """Id and text of a value."""
+        if value is None:
+            return None, None
+        if name == "status":
+            return self.config.status_ids[value], value
+        if name in {"priority", "resolution"}:
+            names = self.config.priorities if name == "priority" else self.config.resolutions
+            return id_of(names, value), value
+        user = self.config.user(value) if name in {"assignee", "reporter"} else None
+        if user:
+            return (user.account_id if self.config.cloud else user.name), user.display
+        return None, " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+    def _touch(self, issue: Issue) -> None:
+        issue.updated = self.tx.now()
+        self.tx.save_issue(issue)
+
+    def _record(self, issue: Issue, items: list[Json], event: str) -> None:
+        self._touch(issue)
+        sql = "INSERT INTO history (issue, author, created, items) VALUES (?, ?, ?, ?)"
+        id_ = self.tx.run(sql, issue.id, self.actor.name, issue.updated, json.dumps(items))
+        self._tell("jira:issue_updated", issue, event, items=items, history=id_)
+
+    def _tell(
+        self, event: str, issue: Issue, kind: str | None, *, items: list[Json] | None = None, history: int = 0
+    ) -> None:
+        more: Json = {"issue_event_type_name": kind} if kind else {}
+        if items:
+            more["changelog"] = {"id": str(history), "items": items}
+        webhooks.tell(self, event, issue, more)
+
+
+def item(field: str, old: str | None, old_text: str | None, new: str | None, new_text: str | None) -> Json:
+    """One line of a history; Jira writes ids beside texts."""
+    sides = {"from": old, "fromString": old_text, "to": new, "toString": new_text}
+    return {"field": field, "fieldtype": "jira", **sides}
+
+
+def _own(wishes: Wishes, known: Mapping[str, Any]) -> dict[str, Any]:
+    values = {name: wishes.apply(name, []) for name in wishes.touched}
+    return {name: value for name, value in values.items() if name in known}
+
+
+def _refuse(errors: Mapping[str, str]) -> None:
+    if errors:
+        raise JiraError(400, errors=errors)
