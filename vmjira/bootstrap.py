@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
 
 import structlog
 from flask import Flask
@@ -24,6 +25,7 @@ from vmjira.domain.rulebook import Rulebook
 from vmjira.flows import queue
 from vmjira.flows.deliver import attempt
 from vmjira.flows.ports import Outside, Tracker
+from vmjira.flows.rules import read_rules, rules_in_force
 from vmjira.rendering import Renderer
 from vmjira.scanners import read_scan
 from vmjira.settings import Settings, load_settings
@@ -60,8 +62,9 @@ class Application:
                 browse_url=self.settings.jira_browse_url,
                 user=self.settings.jira_user,
                 token=jira.Secret(self.settings.jira_token),
+                search_lag=self.settings.search_lag,
             ),
-            search_lag=self.settings.search_lag,
+            calls_per_second=lambda: rules_in_force(self.outside).policy.calls_per_second,
         )
 
     @cached_property
@@ -86,12 +89,18 @@ class Application:
             count = iter(range(sys.maxsize))
 
             def read(file: Path) -> list[Scan]:
-                return read_scan(file, Path(folder) / str(next(count)), timezone=self.timezone(), progress=progress)
+                into = Path(folder) / str(next(count))
+                return read_scan(file, into, timezone=self._timezone(), progress=progress)
 
             yield read
 
-    def timezone(self):  # type: ignore[no-untyped-def]
-        return self.load_rules().policy.timezone
+    def _timezone(self) -> ZoneInfo:
+        """Of times without a zone: by the policy in force, else by the one in the folder, else UTC."""
+        with self.store.reading() as unit:
+            row = unit.rules_in_force()
+        if row:
+            return read_rules(self.outside, row).policy.timezone
+        return self.load_rules().policy.timezone if self.settings.rules.is_dir() else ZoneInfo("UTC")
 
     @contextmanager
     def worker(self, *, threads: int = 8) -> Iterator[int]:
@@ -143,4 +152,3 @@ def configure_logging(level: str) -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-

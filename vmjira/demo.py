@@ -42,7 +42,7 @@ def run(folder: Path, *, weeks: int, once: bool) -> None:
     began = time.monotonic()
     with ExitStack() as stack:
         stack.enter_context(_sandbox(jira, folder, environ))
-        _wait_for(f"http://127.0.0.1:{jira}/")
+        _wait_for(f"http://127.0.0.1:{jira}/rest/api/2/serverInfo")
         assert app.store  # the tables are there before two processes look for them
         stack.enter_context(_processes(environ))
         _wait_for(f"http://127.0.0.1:{web}/healthz")

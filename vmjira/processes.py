@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from vmjira.bootstrap import Application
+from vmjira.sandbox import wsgi
 from vmjira.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -24,10 +25,9 @@ def serve(settings: Settings) -> None:
 def sandbox(listen: str, database: Path, flavour: str) -> None:
     """Become gunicorn, serving the stand-in for Jira."""
     database.parent.mkdir(parents=True, exist_ok=True)
-    os.environ["VMJIRA_SANDBOX_DATABASE"] = str(database)
-    os.environ["VMJIRA_SANDBOX_FLAVOUR"] = flavour
+    os.environ |= {wsgi.DATABASE: str(database), wsgi.FLAVOUR: flavour}
     print(f"sandbox Jira ({flavour}) on http://{listen}", file=sys.stderr, flush=True)  # noqa: T201  its address
-    _gunicorn(listen, "vmjira.sandbox:from_environment()")
+    _gunicorn(listen, "vmjira.sandbox.wsgi:application()")
 
 
 def _gunicorn(listen: str, target: str) -> None:

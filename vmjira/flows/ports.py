@@ -13,8 +13,7 @@ import polars as pl
 
 from vmjira.domain.frames import Scan
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook, TicketRules
-from vmjira.domain.ticket import CellNumbers, Iteration, TicketRow, TicketView
-from vmjira.domain.ticket import StatusCategory
+from vmjira.domain.ticket import CellNumbers, Iteration, StatusCategory, TicketRow, TicketView
 
 # --- the tracker ------------------------------------------------------------------------------------------------------
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from flask import Blueprint, abort, render_template, request
 
-from vmjira.flows.ports import Store
+from vmjira.flows.ports import OperationState, Store
 from vmjira.flows.present import operation_json, tickets_json
 
 PAGE = 200
-STATES = ("held", "waiting", "queued", "done", "refused", "dropped")
+STATES: tuple[OperationState, ...] = ("held", "waiting", "queued", "done", "refused", "dropped")
 
 
 def pages(store: Callable[[], Store], browse_url: str) -> Blueprint:
@@ -46,7 +46,9 @@ def pages(store: Callable[[], Store], browse_url: str) -> Blueprint:
             rows = [each for each in unit.tickets(ranges=[range_]) if each.category == category]
         if not numbers:
             abort(404)
-        return render_template("cell.html", category=category, range=range_, numbers=numbers, tickets=tickets_json(rows, numbers))
+        return render_template(
+            "cell.html", category=category, range=range_, numbers=numbers, tickets=tickets_json(rows, numbers)
+        )
 
     @views.get("/operations")
     def operations() -> str:

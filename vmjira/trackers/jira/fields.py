@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from vmjira.flows.ports import Attachment, Draft, Issue, StatusCategory
+from vmjira.domain.ticket import StatusCategory
+from vmjira.flows.ports import Attachment, Draft, Issue
 from vmjira.trackers.jira.calls import Refusal
 
 LABEL = "vmjira"  # on every ticket of ours

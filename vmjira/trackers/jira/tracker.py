@@ -45,6 +45,11 @@ class JiraTracker(Tracker):
             return configured
         return 60.0 if self.client.cloud else 2.0
 
+    @property
+    def shows_pictures(self) -> bool:  # type: ignore[override]
+        """Data Center renders `!name.png!` when somebody looks; Cloud converts it when it is sent, before it exists."""
+        return not self.client.cloud
+
     def create(self, draft: Draft) -> Created:
         with understood("create a ticket", writes=True):
             return Creation(self.client, self.people, self.link).create(draft)
@@ -103,6 +108,12 @@ class JiraTracker(Tracker):
     def comment(self, key: str, body: str) -> None:
         call = Call("POST", f"{ISSUE}/comment", "add a comment", subject=key, body={"body": body}, needs="Add Comments")
         self.client.send(call)
+
+    def comments(self, key: str) -> list[str]:
+        """The newest hundred: what we look for was written last."""
+        params = {"orderBy": "-created", "maxResults": "100"}
+        call = Call("GET", f"{ISSUE}/comment", "read the comments", subject=key, params=params)
+        return [str(each["body"]) for each in self.client.send(call)["comments"]]
 
     def transition(self, key: str, wanted: Literal["close", "reopen"], rules: TicketRules) -> str:
         with understood(f"{wanted} {key}", writes=True):

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from vmjira.domain.rulebook import TicketRules
+from vmjira.domain.ticket import StatusCategory
 from vmjira.errors import TransitionImpossible
-from vmjira.flows.ports import StatusCategory
 from vmjira.trackers.jira.calls import Call
 from vmjira.trackers.jira.client import Client
 from vmjira.trackers.jira.fields import category
