@@ -12,7 +12,7 @@ from vmjira.domain.ticket import HostNumbers, OwnNumbers, Source, TopHost
 from vmjira.errors import RulesInvalid
 from vmjira.rendering import Renderer
 from vmjira.rendering.marks import LIMIT
-from vmjira.rendering.sample import BARE, COMMENT_VALUES, FRESH, FULL
+from vmjira.rendering.sample import BARE, FRESH, FULL, TEMPLATES, WITHOUT_TICKET
 from vmjira.rendering.wiki import units
 
 NAMES = [f"{FULL.identifier}.{end}" for end in ("own.csv", "all.csv", "diff.csv", "png")]
@@ -93,6 +93,13 @@ def test_the_picture_is_shown_or_only_referred_to() -> None:
     assert ".png" not in text(attached=NAMES[:1])
 
 
+def test_a_name_with_markup_in_it_is_no_picture_and_no_link() -> None:
+    view = replace(FULL, identifier="a_b.c!d.1")
+    shown = text(view, attached=["a_b.c!d.1.png", "a_b.own.csv"])
+    assert "!a_b" not in shown and "* a\\_b.c\\!d.1.png" in shown
+    assert "* [^a_b.own.csv]" in shown
+
+
 def test_parts_of_a_split_report_are_explained_like_the_whole() -> None:
     shown = text(attached=[f"{FULL.identifier}.own.{number}.csv.gz" for number in (1, 2)])
     assert shown.count("what to patch") == 2
@@ -166,7 +173,9 @@ def test_a_long_title_keeps_its_number_and_one_line() -> None:
 
 
 def comment(kind: str, **changes) -> str:
-    return Renderer().comment(kind, view=FULL, **COMMENT_VALUES | changes)
+    name = f"comment_{kind}.j2"
+    view = None if name in WITHOUT_TICKET else FULL
+    return Renderer().comment(kind, view=view, **TEMPLATES[name] | changes)
 
 
 def test_the_comment_of_a_verified_ticket_names_its_evidence() -> None:
@@ -194,12 +203,10 @@ def test_comments_say_what_happened(kind: str, expected: str) -> None:
 
 def test_comments_are_escaped_and_bounded() -> None:
     assert "\\{color:red\\}" in comment("refused", answer=EVIL)
-    assert units(comment("refused", answer="x " * 40_000)) <= LIMIT
+    long = comment("refused", answer="x " * 40_000)
+    assert long.endswith("…") and units(long) < 2_100
+    assert units(comment("reopened", lines=["*" * 2_000] * 20)) <= LIMIT
     assert "* and 80 more" in comment("reopened", lines=["x"] * 100)
-
-
-def test_a_comment_needs_no_ticket() -> None:
-    assert Renderer().comment("duplicate", older="VM-1").startswith("This ticket is a duplicate of VM-1")
 
 
 def test_one_accepted_finding_reads_naturally() -> None:
