@@ -9,7 +9,7 @@ import pytest
 from vmjira.domain.rulebook import Category
 from vmjira.errors import RulesInvalid
 from vmjira.rendering import Renderer, check_templates
-from vmjira.rendering.sample import FULL
+from vmjira.rendering.sample import FULL, TEMPLATES
 from vmjira.rendering.templates import SHIPPED
 
 DOC = Path(__file__).resolve().parents[2] / "docs" / "ticket-text.md"
@@ -102,6 +102,17 @@ def test_a_misnamed_template_is_a_problem_and_a_part_is_not(tmp_path: Path) -> N
     (problem,) = check_templates(tmp_path)
     assert "did you mean 'description.j2'?" in problem.message
     assert Renderer(tmp_path).comment("closed", view=FULL) == "part"
+
+
+def test_what_a_template_does_not_get_is_an_error_in_the_check_already(tmp_path: Path) -> None:
+    (tmp_path / "comment_duplicate.j2").write_text("{{ own.open }}")
+    (tmp_path / "comment_closed.j2").write_text("{{ attached }}")
+    (tmp_path / "description.j2").write_text("{{ notes }}")
+    assert [problem.message.split()[3] for problem in check_templates(tmp_path)] == ["'attached'", "'own'", "'notes'"]
+
+
+def test_every_template_has_a_sample() -> None:
+    assert {path.name for path in SHIPPED.glob("*.j2")} == set(TEMPLATES)
 
 
 def test_no_folder_is_no_problem(tmp_path: Path) -> None:

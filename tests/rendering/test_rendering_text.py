@@ -12,7 +12,7 @@ from vmjira.domain.ticket import HostNumbers, OwnNumbers, Source, TopHost
 from vmjira.errors import RulesInvalid
 from vmjira.rendering import Renderer
 from vmjira.rendering.marks import LIMIT
-from vmjira.rendering.sample import BARE, COMMENT_VALUES, FRESH, FULL
+from vmjira.rendering.sample import BARE, FRESH, FULL, TEMPLATES, WITHOUT_TICKET
 from vmjira.rendering.wiki import units
 
 NAMES = [f"{FULL.identifier}.{end}" for end in ("own.csv", "all.csv", "diff.csv", "png")]
@@ -21,7 +21,7 @@ EVIL = "{color:red}*x*|[~admin]!a.png!\n|| h1. ⟦/vmjira⟧ "
 
 
 def text(view=FULL, attached=NAMES, **options) -> str:
-    return Renderer(**options).description(view, attached)
+    return Renderer().description(view, attached, **options)
 
 
 def action(view) -> str:
@@ -78,7 +78,7 @@ def test_sections_come_in_the_order_of_their_use() -> None:
 
 
 def test_top_hosts_neighbours_attachments_and_sources_are_named() -> None:
-    shown = text(timezone=ZoneInfo("America/New_York"))
+    shown = text(replace(FULL, zone=ZoneInfo("America/New_York")))
     assert "|pc-7.example.com|10.1.2.3|35|4|" in shown
     assert "* Previous: VM-22, Windows bulletins – Boston Office – Scan 22" in shown
     assert "* Next: not in the tracker yet, Windows" in shown
@@ -88,9 +88,16 @@ def test_top_hosts_neighbours_attachments_and_sources_are_named() -> None:
 
 def test_the_picture_is_shown_or_only_referred_to() -> None:
     assert f"!{FULL.identifier}.png|width=560!" in text()
-    assert "!" not in text(show_picture=False)
-    assert f"[^{FULL.identifier}.png]" in text(show_picture=False)
+    assert "!" not in text(picture=False)
+    assert f"[^{FULL.identifier}.png]" in text(picture=False)
     assert ".png" not in text(attached=NAMES[:1])
+
+
+def test_a_name_with_markup_in_it_is_no_picture_and_no_link() -> None:
+    view = replace(FULL, identifier="a_b.c!d.1")
+    shown = text(view, attached=["a_b.c!d.1.png", "a_b.own.csv"])
+    assert "!a_b" not in shown and "* a\\_b.c\\!d.1.png" in shown
+    assert "* [^a_b.own.csv]" in shown
 
 
 def test_parts_of_a_split_report_are_explained_like_the_whole() -> None:
@@ -139,7 +146,7 @@ def test_many_scans_are_summed_up() -> None:
 
 
 def title(format_: str, view=FULL) -> str:
-    return Renderer().title(view, Policy(title=format_))
+    return Renderer().title(Policy(title=format_), view.category, view.range, view.iteration)
 
 
 def test_a_title_is_made_by_the_policys_format() -> None:
@@ -166,7 +173,9 @@ def test_a_long_title_keeps_its_number_and_one_line() -> None:
 
 
 def comment(kind: str, **changes) -> str:
-    return Renderer().comment(kind, view=FULL, **COMMENT_VALUES | changes)
+    name = f"comment_{kind}.j2"
+    view = None if name in WITHOUT_TICKET else FULL
+    return Renderer().comment(kind, view=view, **TEMPLATES[name] | changes)
 
 
 def test_the_comment_of_a_verified_ticket_names_its_evidence() -> None:
@@ -194,12 +203,10 @@ def test_comments_say_what_happened(kind: str, expected: str) -> None:
 
 def test_comments_are_escaped_and_bounded() -> None:
     assert "\\{color:red\\}" in comment("refused", answer=EVIL)
-    assert units(comment("refused", answer="x " * 40_000)) <= LIMIT
+    long = comment("refused", answer="x " * 40_000)
+    assert long.endswith("…") and units(long) < 2_100
+    assert units(comment("reopened", lines=["*" * 2_000] * 20)) <= LIMIT
     assert "* and 80 more" in comment("reopened", lines=["x"] * 100)
-
-
-def test_a_comment_needs_no_ticket() -> None:
-    assert Renderer().comment("duplicate", older="VM-1").startswith("This ticket is a duplicate of VM-1")
 
 
 def test_one_accepted_finding_reads_naturally() -> None:

@@ -13,7 +13,7 @@ from vmjira.rendering import chart, marks, reports
 from vmjira.rendering import title as titles
 from vmjira.rendering.templates import Templates
 from vmjira.rendering.values import ALWAYS_SHOWN, attachment_values, ticket_values
-from vmjira.rendering.wiki import units
+from vmjira.rendering.wiki import clip, plain, units
 
 #: How far the longest texts and lists give way, step by step: units of a text, top hosts (None: all).
 _STEPS = ((250, None), (80, None), (40, None), (16, None), (16, ALWAYS_SHOWN))
@@ -30,10 +30,10 @@ class Renderer:
     ) -> str:
         """Our part, between its marks, in at most `budget` units: see `room`."""
         budget = marks.LIMIT if budget is None else budget
-        files = attachment_values(view, attached) | {"show_picture": picture}
+        files = attachment_values(view, attached, show_picture=picture)
         text = ""
         for width, hosts in _STEPS:
-            values = ticket_values(view, view.zone, width=width, hosts=hosts) | files
+            values = ticket_values(view, width=width, hosts=hosts) | files
             text = marks.wrap(self._templates.render("description.j2", values))
             if units(text) <= budget:
                 break
@@ -56,6 +56,13 @@ class Renderer:
 
     def comment(self, kind: str, *, view: TicketView | None = None, **values: Any) -> str:
         """The text of `comment_<kind>.j2`: what it needs beside the ticket is told at its top."""
-        known = ticket_values(view, view.zone) if view else {}
-        text = self._templates.render(f"comment_{kind}.j2", known | values).strip()
-        return marks.shrink(text, marks.LIMIT)
+        known = ticket_values(view) if view else {}
+        given = {name: _bounded(value) for name, value in values.items()}
+        return clip(self._templates.render(f"comment_{kind}.j2", known | given).strip(), marks.LIMIT)
+
+
+def _bounded(value: Any) -> Any:
+    """The words of a tracker may be a whole page; a comment need not hold it."""
+    if isinstance(value, str):
+        return clip(plain(value), 2_000)
+    return [_bounded(part) for part in value] if isinstance(value, list | tuple) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -61,36 +60,42 @@ BARE = replace(
 )
 FRESH = replace(FULL, running=FULL.iteration, own=OwnNumbers(total=1, open=1, hosts=1, open_hosts=1))
 
-#: What comments get beside the values of a ticket.
-COMMENT_VALUES: dict[str, Any] = {
-    "notes": ["no user 'boston-admins': left unassigned"],
-    "hosts": ["pc-7.example.com"],
-    "lines": ["pc-7.example.com was seen vulnerable on 2026-06-12"],
-    "reason": "2 findings were seen again",
-    "times": 3,
-    "resolution": "Won't Fix",
-    "until": date(2026, 12, 1),
-    "findings": 2,
-    "what": "move the ticket to 'Done'",
-    "answer": "no such transition",
-    "older": "VM-22",
+#: Every template, and what it gets beside the values of a ticket.
+TEMPLATES: dict[str, dict[str, Any]] = {
+    "description.j2": {},
+    "comment_created_notes.j2": {"notes": ["no user 'boston-admins': left unassigned"]},
+    "comment_verified.j2": {},
+    "comment_closed.j2": {},
+    "comment_waiting.j2": {"hosts": ["pc-7.example.com"]},
+    "comment_reopened.j2": {
+        "reason": "2 findings were seen again",
+        "lines": ["pc-7.example.com was seen vulnerable on 2026-06-12"],
+    },
+    "comment_escalated.j2": {"times": 3},
+    "comment_accepted.j2": {"resolution": "Won't Fix", "until": date(2026, 12, 1), "findings": 2},
+    "comment_refused.j2": {"what": "move the ticket to 'Done'", "answer": "no such transition"},
+    "comment_duplicate.j2": {"older": "VM-22"},
 }
-
-
-def sample_values() -> Iterator[dict[str, Any]]:
-    """What templates see of a ticket with everything, with nothing, and of a fresh one."""
-    for view in (FULL, BARE, FRESH):
-        names = [f"{view.identifier}.{end}" for end in ("own.csv", "all.csv", "diff.csv", "png")] if view.top else []
-        files = attachment_values(view, names) | {"show_picture": True}
-        yield ticket_values(view, UTC) | files | COMMENT_VALUES
+#: Comments for which there may be no ticket to tell of.
+WITHOUT_TICKET = ("comment_created_notes.j2", "comment_refused.j2", "comment_duplicate.j2")
 
 
 def render_samples(templates: Templates, name: str) -> list[Problem]:
-    """The problems that the template `name` has with them."""
+    """The problems that the template `name` has with a ticket that has everything, with a bare and with a fresh one."""
     problems: list[Problem] = []
-    for values in sample_values():
+    for view in (FULL, BARE, FRESH):
         try:
-            templates.render(name, values)
+            templates.render(name, _values(name, view) | TEMPLATES[name])
         except RulesInvalid as error:
             problems += error.problems
     return problems
+
+
+def _values(name: str, view: TicketView) -> dict[str, Any]:
+    if name in WITHOUT_TICKET:
+        return {}
+    values = ticket_values(view)
+    if name == "description.j2":
+        names = [f"{view.identifier}.{end}" for end in ("own.csv", "all.csv", "diff.csv", "png")] if view.top else []
+        values |= attachment_values(view, names, show_picture=True)
+    return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, tzinfo
@@ -20,7 +21,7 @@ SOURCES_SHOWN = 5
 ALWAYS_SHOWN = 5  # of the top hosts, however little room there is
 
 
-def ticket_values(view: TicketView, timezone: tzinfo, *, width: int = 250, hosts: int | None = None) -> dict[str, Any]:
+def ticket_values(view: TicketView, *, width: int = 250, hosts: int | None = None) -> dict[str, Any]:
     """Texts of at most `width` units, and `hosts` of the top hosts."""
     short = _shortener(width)
     sources = sorted(view.sources, key=lambda source: source.finished_at, reverse=True)
@@ -44,12 +45,13 @@ def ticket_values(view: TicketView, timezone: tzinfo, *, width: int = 250, hosts
         "sources": [replace(source, scanner=short(source.scanner)) for source in sources[:SOURCES_SHOWN]],
         "sources_left_out": len(sources[SOURCES_SHOWN:]),
         "history": view.history,
-        "when": lambda moment: _when(moment, timezone),
+        "when": lambda moment: _when(moment, view.zone),
     }
 
 
-def attachment_values(view: TicketView, attached: Sequence[str]) -> dict[str, Any]:
-    """The names of attachments, and how to refer to them."""
+def attachment_values(view: TicketView, attached: Sequence[str], *, show_picture: bool) -> dict[str, Any]:
+    """How to refer to attachments by their names."""
+    picture = f"{view.identifier}.png"
 
     def first(kind: str) -> Wiki | None:
         return next((_link(name) for name in attached if _kind(view, name) == kind), None)
@@ -60,7 +62,7 @@ def attachment_values(view: TicketView, attached: Sequence[str]) -> dict[str, An
         ],
         "own_file": first("own"),
         "all_file": first("all"),
-        "picture": f"{view.identifier}.png" if f"{view.identifier}.png" in attached else None,
+        "picture": Wiki(f"!{picture}|width=560!") if show_picture and picture in attached and _safe(picture) else None,
     }
 
 
@@ -72,8 +74,11 @@ def _kind(view: TicketView, name: str) -> str:
 
 def _link(name: str) -> Wiki:
     """A link to an attachment. A name with signs that a link cannot hold is only named."""
-    safe = not set(name) & set("[]|^\\{}!~") and name == plain(name)
-    return Wiki(f"[^{name}]") if safe else escape(name)
+    return Wiki(f"[^{name}]") if _safe(name) else escape(name)
+
+
+def _safe(name: str) -> bool:
+    return re.fullmatch(r"[\w. @=,+-]+", name) is not None
 
 
 def _neighbour(neighbour: Neighbour | None, short: Callable[[str], str]) -> Neighbour | None:
