@@ -24,7 +24,7 @@ from vmjira.flows.ingest import ingest
 from vmjira.flows.present import all_tickets
 from vmjira.flows.waiting import wait_until_delivered
 from vmjira.sandbox.campaign import story, write_campaign
-from vmjira.settings import load_settings
+from vmjira.settings import NAMES, load_settings
 
 OFFICES = 3
 out = Console(highlight=False)
@@ -36,7 +36,7 @@ def run(folder: Path, *, weeks: int, once: bool) -> None:
         raise VmjiraError("the demo needs Procfile and rules/ of the project: run it in the project's folder")
     web, jira = _free_port(8600), _free_port(8601)
     environ = _environment(folder, web, jira)
-    settings = load_settings(environ)
+    settings = load_settings(environ, dotenv=Path(os.devnull))
     configure_logging("warning")
     app = Application(settings)
     began = time.monotonic()
@@ -81,12 +81,14 @@ def _where_to_look(app: Application, web: int, jira: int, first: float, folder: 
 
 
 def _environment(folder: Path, web: int, jira: int) -> dict[str, str]:
+    """Every setting is given, empty where unused: nothing of a real Jira in `.env` may leak into the demo."""
     folder.mkdir(parents=True, exist_ok=True)
     token = secrets.token_urlsafe(24)
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("JIRA_", "VMJIRA_"))},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
+        **{name: "" for name in NAMES},
         "VMJIRA_DATA": str((folder / "data").resolve()),
         "VMJIRA_LISTEN": f"127.0.0.1:{web}",
         "VMJIRA_LOG": "warning",
@@ -106,7 +108,7 @@ def _sandbox(port: int, folder: Path, environ: dict[str, str]) -> Iterator[None]
 @contextmanager
 def _processes(environ: dict[str, str]) -> Iterator[None]:
     """Web server and worker, as the Procfile says."""
-    with _process([sys.executable, "-m", "honcho", "start"], environ):
+    with _process([sys.executable, "-m", "honcho", "-e", os.devnull, "start"], environ):
         yield
 
 

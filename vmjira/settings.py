@@ -12,6 +12,11 @@ from dotenv import dotenv_values
 
 from vmjira.errors import SettingsInvalid
 
+#: Every setting that the environment may give.
+NAMES = (
+    "VMJIRA_DATA", "VMJIRA_DATABASE_URL", "VMJIRA_RULES", "VMJIRA_LISTEN", "VMJIRA_LOG",
+    "JIRA_URL", "JIRA_BROWSE_URL", "JIRA_USER", "JIRA_TOKEN", "JIRA_WEBHOOK_SECRET", "JIRA_SEARCH_LAG",
+)  # fmt: skip
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
