@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Read as vmjira itself reads it: the environment wins. honcho's own reader lets the file win, and drops blanks and quotes.
+WITH_DOTENV = $(if $(wildcard .env),$(BIN)/dotenv -f .env run --no-override --)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check bench clean python
@@ -14,7 +16,7 @@ demo: $(VENV)/.installed ## a whole system to look at: sandbox Jira, server, wor
 	$(BIN)/vmjira demo
 
 run: $(VENV)/.installed ## the server and one worker, with the settings of the environment and of .env
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho start
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(WITH_DOTENV) $(BIN)/honcho -e /dev/null start
 
 test: $(VENV)/.installed-dev ## all tests
 	$(BIN)/python -m pytest
