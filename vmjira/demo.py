@@ -40,6 +40,7 @@ def run(folder: Path, *, weeks: int, once: bool) -> None:
     configure_logging("warning")
     app = Application(settings)
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the processes below end with this one
     with ExitStack() as stack:
         stack.enter_context(_sandbox(jira, folder, environ))
         _wait_for(f"http://127.0.0.1:{jira}/rest/api/2/serverInfo")
