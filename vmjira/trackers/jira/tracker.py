@@ -128,7 +128,7 @@ class JiraTracker(Tracker):
 
     def _read_many(self, keys: Sequence[str]) -> dict[str, Issue]:
         with understood("read tickets"):
-            answers = self._fetch(keys) if self.client.cloud else self.search(_any_of(keys), len(keys), strict=False)
+            answers = self._fetch(keys) if self.client.cloud else self._search_keys(keys)
             # A description that is no text (a document of API v3) is read again alone.
             issues = [fields.issue(each) for each in answers if not isinstance(each["fields"].get("description"), dict)]
         asked = {key.casefold(): key for key in keys}
@@ -145,6 +145,14 @@ class JiraTracker(Tracker):
             if refusal.status not in (404, 405, 410):
                 raise
             self._memory.put("no bulkfetch", True)
+            return []
+
+    def _search_keys(self, keys: Sequence[str]) -> list[Mapping[str, Any]]:
+        try:
+            return self.search(f"key in ({', '.join(quoted(key) for key in keys)})", len(keys), strict=False)
+        except Refusal as refusal:
+            if refusal.status != 400:  # a key that is gone, or none at all, spoils the query of some versions
+                raise
             return []
 
     def search(self, jql: str, most: int, *, strict: bool = True) -> list[Mapping[str, Any]]:
@@ -228,7 +236,3 @@ def connect(
 def quoted(text: str) -> str:
     """A string in JQL, whatever is in it."""
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
-
-
-def _any_of(keys: Sequence[str]) -> str:
-    return f"key in ({', '.join(quoted(key) for key in keys)})"
