@@ -67,7 +67,7 @@ class JiraTracker(Tracker):
         for key in wanted:  # alone, or missing among the many: moved, or gone
             if key not in found and (issue := self._read_one(key)):
                 found[key] = issue
-        return found
+        return {key: found[key] for key in wanted if key in found}
 
     def edit(self, key: str, *, description: str | None = None, summary: str | None = None) -> None:
         changes = {"description": description, "summary": None if summary is None else fields.line(summary)}
