@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import requests
 from werkzeug.serving import make_server
 
+from tests import openapi
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook, TicketRules
 from vmjira.errors import TicketGone, TrackerRefused, TrackerUnavailable, TransitionImpossible
 from vmjira.flows.ports import Draft, File
@@ -55,9 +58,12 @@ class Jira:
         requests.post(f"{self.url}/sandbox/faults", json=fault, timeout=5).raise_for_status()
 
     def calls(self) -> list[str]:
-        """Method and path of every call since the last time this was asked."""
+        """Method and path of every call since the last time this was asked; each must be as Atlassian documents it."""
         rows = requests.get(f"{self.url}/sandbox/calls", timeout=5).json()
         requests.delete(f"{self.url}/sandbox/calls", timeout=5).raise_for_status()
+        for row in rows if openapi.available() else ():
+            query, body = dict(parse_qsl(row["query"])), row["body"] and json.loads(row["body"])
+            openapi.validate_request(self.flavour, row["method"], row["path"], query, body)
         return [f"{row['method']} {row['path'].removeprefix('/rest/api/2/')}" for row in rows]
 
 
@@ -67,11 +73,13 @@ def flavour(request: pytest.FixtureRequest) -> str:
 
 
 def running(tmp_path: Path, flavour: str, **settings: Any) -> Iterator[Jira]:
-    app = create_app(tmp_path / "jira.sqlite", flavour, tokens=TOKENS, **settings)
+    app = create_app(tmp_path / "jira.sqlite", flavour, tokens=TOKENS, record_bodies=True, **settings)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    jira = Jira(f"http://127.0.0.1:{server.server_port}", flavour)
     try:
-        yield Jira(f"http://127.0.0.1:{server.server_port}", flavour)
+        yield jira
+        jira.calls()  # holds the last ones against the documents
     finally:
         server.shutdown()
         server.server_close()

@@ -122,9 +122,9 @@ def _project(tracker: JiraTracker, rules: TicketRules) -> Iterator[Check]:
 
 def _permissions(tracker: JiraTracker, rules: TicketRules) -> Iterator[Check]:
     wanted = NEEDED | WANTED | ({"SET_ISSUE_SECURITY": "no ticket can be made"} if "security" in rules.fields else {})
-    asked = ",".join(wanted)
+    asked = {"permissions": ",".join(wanted)} if tracker.client.cloud else {}  # Data Center always tells all
     doing = f"read our permissions in {rules.project!r}"
-    answer = _get(tracker, "mypermissions", doing, projectKey=rules.project, permissions=asked)
+    answer = _get(tracker, "mypermissions", doing, projectKey=rules.project, **asked)
     for name, without in wanted.items():
         about = answer["permissions"].get(name) or {}
         title = about.get("name") or name
