@@ -238,6 +238,36 @@ def test_sixty_files_are_one_call_and_more_are_two(script, tracker):
     assert len(script.calls(".*/attachments")) == 2
 
 
+def test_a_large_file_may_take_longer_than_connecting(script, settings):
+    tracker = connect(replace(settings, connect_timeout=0.1))()
+    script.dawdle = 0.4
+    script.say(".*/attachments", [{"id": "1", "filename": "a.csv", "size": 1}])
+    assert tracker.attach("VM-1", [File("a.csv", bytes(20_000_000), "text/csv")])
+
+
+def test_an_upload_that_is_not_answered_in_time_leaves_the_outcome_unknown(script, tracker):
+    script.say(".*/attachments", Answer(hang=True))
+    start = time.monotonic()
+    with pytest.raises(TrackerUnavailable) as caught:
+        tracker.attach("VM-1", [File("a.csv", b"x", "text/csv")])
+    assert time.monotonic() - start < 5
+    assert caught.value.outcome_unknown
+
+
+def test_a_certificate_that_does_not_hold_means_that_nothing_happened(script, settings):
+    with pytest.raises(TrackerUnavailable, match="REQUESTS_CA_BUNDLE") as caught:
+        connect(replace(settings, url=script.url.replace("http:", "https:")))().comment("VM-1", "x")
+    assert not caught.value.outcome_unknown
+
+
+def test_a_forked_process_makes_its_own_connections(settings, monkeypatch):
+    here = connect(settings)
+    before = here()
+    assert here() is before
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    assert here() is not before
+
+
 def test_no_connection_is_made_before_the_first_call(settings):
     connect(replace(settings, url="http://jira.invalid"))()
 

@@ -148,6 +148,7 @@ class JiraTracker(Tracker):
             return []
 
     def _search_keys(self, keys: Sequence[str]) -> list[Mapping[str, Any]]:
+        """As new as the index of the node that answers: on others of a cluster it may be seconds old."""
         try:
             return self.search(f"key in ({', '.join(quoted(key) for key in keys)})", len(keys), strict=False)
         except Refusal as refusal:

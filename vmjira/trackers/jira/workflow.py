@@ -98,6 +98,7 @@ class Walk:
             subject=self._key,
             body={**body, "fields": fields} if fields else body,
             needs="Transition Issues",
+            mend="check `transition_fields` in the rules against that transition's screen, then retry the operation",
         )
         self._client.send(call)
 
