@@ -6,7 +6,8 @@ The documents are no part of this project. They are looked for in `$VMJIRA_SHARE
 What is not checked, because the documents are wrong or silent there:
 - multipart bodies (Cloud declares an upload as an array),
 - on Data Center the insides of `fields` (typed as objects whatever the field), values of properties (typed as
-  strings), the type of the query parameter `fields` (an array of objects), and query parameters that only its prose names (`expand` of transitions),
+  strings), the type of the query parameter `fields` (an array of objects), and query parameters that only the prose
+  names (`expand` of transitions),
 - the values of a history item (null in what Jira sends, not nullable in the documents),
 - that an answer is a list where it should be one: several are declared as a single element,
 - answers of status 429 and 5xx, which may come at any path, and admin webhooks, which no document has.

@@ -119,7 +119,7 @@ def test_createmeta_names_its_list_as_the_flavour_does(jira: JiraClient):
     shape = jira.call("GET", "/issue/createmeta/VM/issuetypes/10001").get_json()
     fields = shape["fields" if jira.cloud else "values"]
     priority = next(field for field in fields if field["fieldId"] == "priority")
-    assert [value["name"] for value in priority["allowedValues"]][0] == "Highest"
+    assert priority["allowedValues"][0]["name"] == "Highest"
 
 
 def test_unknown_resources_answer_in_jiras_shape(jira: JiraClient):
