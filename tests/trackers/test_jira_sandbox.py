@@ -22,8 +22,7 @@ from vmjira.flows.ports import Draft, File
 from vmjira.sandbox.app import create_app
 from vmjira.sandbox.config import Project
 from vmjira.sandbox.workflow import Workflow
-from vmjira.trackers.jira import JiraSettings, JiraTracker, Secret, connect
-from vmjira.trackers.jira.doctor import diagnose
+from vmjira.trackers.jira import JiraSettings, JiraTracker, Secret, connect, diagnose
 
 RULES = TicketRules(project="VM", components=("Patching",), labels=("boston",), assignee="boston-admins")
 DRAFT = Draft(
