@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Script:
     def __init__(self) -> None:
         self.url = ""
         self.seen: list[Seen] = []
+        self.dawdle = 0.0  # seconds before a request's body is read
         self.ended = threading.Event()
         self._answers: list[tuple[str, Answer]] = []
 
@@ -79,6 +81,7 @@ def scripted() -> Iterator[Script]:
             if not self.raw_requestline or not self.parse_request():
                 self.close_connection = True
                 return
+            time.sleep(script.dawdle)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             parts = urlsplit(self.path)
             script.seen.append(Seen(self.command, parts.path, parts.query, body, dict(self.headers)))

@@ -76,10 +76,11 @@ def test_a_host_that_does_not_exist_means_that_nothing_happened(settings):
     assert not caught.value.outcome_unknown
 
 
-@pytest.mark.parametrize("value", ["7", format_datetime(datetime.now(UTC) + timedelta(seconds=9))])
-def test_retry_after_is_understood_as_seconds_and_as_a_date(script, tracker, value):
+@pytest.mark.parametrize("as_date", [False, True])
+def test_retry_after_is_understood_as_seconds_and_as_a_date(script, tracker, as_date):
+    value = format_datetime(datetime.now(UTC) + timedelta(seconds=100)) if as_date else "100"
     error = unavailable(script, tracker, Answer(429, headers={"Retry-After": value}))
-    assert error.retry_after == pytest.approx(7, abs=3)
+    assert error.retry_after == pytest.approx(100, abs=20)
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-5", "9" * 400, "Tue, 99 Nov 2026 00:00:00 GMT"])
@@ -236,6 +237,36 @@ def test_sixty_files_are_one_call_and_more_are_two(script, tracker):
     files = [File(f"{n}.csv", b"x", "text/csv") for n in range(61)]
     assert [each.name for each in tracker.attach("VM-1", files)] == [each.name for each in files]
     assert len(script.calls(".*/attachments")) == 2
+
+
+def test_a_large_file_may_take_longer_than_connecting(script, settings):
+    tracker = connect(replace(settings, connect_timeout=0.1))()
+    script.dawdle = 0.4
+    script.say(".*/attachments", [{"id": "1", "filename": "a.csv", "size": 1}])
+    assert tracker.attach("VM-1", [File("a.csv", bytes(20_000_000), "text/csv")])
+
+
+def test_an_upload_that_is_not_answered_in_time_leaves_the_outcome_unknown(script, tracker):
+    script.say(".*/attachments", Answer(hang=True))
+    start = time.monotonic()
+    with pytest.raises(TrackerUnavailable) as caught:
+        tracker.attach("VM-1", [File("a.csv", b"x", "text/csv")])
+    assert time.monotonic() - start < 5
+    assert caught.value.outcome_unknown
+
+
+def test_a_certificate_that_does_not_hold_means_that_nothing_happened(script, settings):
+    with pytest.raises(TrackerUnavailable, match="REQUESTS_CA_BUNDLE") as caught:
+        connect(replace(settings, url=script.url.replace("http:", "https:")))().comment("VM-1", "x")
+    assert not caught.value.outcome_unknown
+
+
+def test_a_forked_process_makes_its_own_connections(settings, monkeypatch):
+    here = connect(settings)
+    before = here()
+    assert here() is before
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    assert here() is not before
 
 
 def test_no_connection_is_made_before_the_first_call(settings):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, current_app, g, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from vmjira.sandbox import (
     control,
     faults,
+    pages,
     rest_issues,
     rest_links,
     rest_meta,
@@ -23,24 +22,15 @@ from vmjira.sandbox import (
     rest_webhooks,
 )
 from vmjira.sandbox.auth import caller
-from vmjira.sandbox.config import Config, Flavour, User, load
+from vmjira.sandbox.config import Config, Flavour, load
 from vmjira.sandbox.desk import Desk
 from vmjira.sandbox.errors import JiraError
 from vmjira.sandbox.sender import Sender
-from vmjira.sandbox.shapes import Shapes
+from vmjira.sandbox.session import Sandbox, open_desk, release, sandbox
 from vmjira.sandbox.store import Store
 
 OPEN_TO_ALL = "/serverInfo"  # Jira tells anybody what it is
 UPLOAD_FACTOR = 61  # as many files as a call may have, of the largest size, and some more
-
-
-@dataclass(frozen=True)
-class Sandbox:
-    """What the views of one application share."""
-
-    config: Config
-    store: Store
-    sender: Sender
 
 
 def create_app(database: Path, flavour: Flavour = "cloud", *, seed: Path | None = None, **settings: Any) -> Flask:
@@ -57,17 +47,23 @@ def create_app(database: Path, flavour: Flavour = "cloud", *, seed: Path | None 
     app.extensions["sandbox"] = Sandbox(config, store, Sender(store, config))
     app.before_request(_open)
     app.after_request(_close)
-    app.teardown_request(_release)
+    app.teardown_request(release)
     app.register_error_handler(JiraError, _refused)
     app.register_error_handler(HTTPException, _http_error)
-    for part in (rest_issues, rest_properties, rest_parts, rest_links, rest_search, rest_meta, rest_webhooks, control):
+    parts = (
+        rest_issues,
+        rest_properties,
+        rest_parts,
+        rest_links,
+        rest_search,
+        rest_meta,
+        rest_webhooks,
+        control,
+        pages,
+    )
+    for part in parts:
         app.register_blueprint(part.views)
     return app
-
-
-def sandbox() -> Sandbox:
-    found: Sandbox = current_app.extensions["sandbox"]
-    return found
 
 
 def _is_rest() -> bool:
@@ -92,18 +88,6 @@ def _open() -> Response | None:
         raise JiraError(404, "null for uri: " + request.path)
     open_desk(user or part.config.users[0])
     return None
-
-
-def open_desk(user: User) -> Desk:
-    """The desk of this request; its transaction is committed if the answer is no error, else undone."""
-    part = sandbox()
-    g.stack = ExitStack()
-    transaction = g.stack.enter_context(part.store.begin())
-    base = part.config.base_url.rstrip("/") or request.host_url.rstrip("/")
-    shapes = Shapes(transaction, part.config, base=base, version=g.get("version", "2"))
-    g.desk = Desk(transaction, part.config, user, shapes)
-    desk: Desk = g.desk
-    return desk
 
 
 def _close(response: Response) -> Response:
@@ -138,12 +122,6 @@ def _log(status: int) -> None:
     faults.log_call(part.store, faults.Call(request.method, request.path, query, size, status, user, body))
 
 
-def _release(error: BaseException | None) -> None:
-    stack = g.pop("stack", None)
-    if stack:
-        stack.close()
-
-
 def _unauthorised(config: Config) -> Response:
     text = "Client must be authenticated to access this resource."
     if config.cloud:
@@ -155,7 +133,10 @@ def _unauthorised(config: Config) -> Response:
     return response
 
 
-def _refused(error: JiraError) -> tuple[Response, int]:
+def _refused(error: JiraError) -> tuple[Response | str, int]:
+    """In JSON for programs, as a page for people."""
+    if request.blueprint == pages.views.name:
+        return pages.show_error(error), error.status
     return jsonify(error.body()), error.status
 
 

@@ -7,13 +7,14 @@ import time
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, current_app, jsonify, request
+from flask import Blueprint, jsonify, request
 
 from vmjira.sandbox import faults
 from vmjira.sandbox.errors import JiraError
 from vmjira.sandbox.rest import Answer, nothing
 from vmjira.sandbox.rest_webhooks import register
 from vmjira.sandbox.sender import deliveries
+from vmjira.sandbox.session import sandbox
 from vmjira.sandbox.shapes import stamp
 from vmjira.sandbox.store import Store
 
@@ -21,8 +22,7 @@ views = Blueprint("control", __name__, url_prefix="/sandbox")
 
 
 def _store() -> Store:
-    store: Store = current_app.extensions["sandbox"].store
-    return store
+    return sandbox().store
 
 
 def _body() -> dict[str, Any]:

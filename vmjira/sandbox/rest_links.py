@@ -87,7 +87,7 @@ def _remote(issue: Issue, row: sqlite3.Row) -> Json:
 
 @views.post("/issue/<key>/remotelink")
 def put_remote_link(key: str) -> Answer:
-    """One with a known `globalId` is replaced: 200, else 201."""
+    """One with a known `globalId` is replaced: 200. A new one is 201 on Cloud; a Data Center documents 200 only."""
     issue = desk().find(key)
     body = rest.body("globalId", "application", "relationship", "object")
     thing, global_id = body.get("object"), body.get("globalId")
@@ -100,4 +100,5 @@ def put_remote_link(key: str) -> Answer:
     else:
         sql = "INSERT INTO remote_links (issue, global_id, object) VALUES (?, ?, ?)"
         id_ = desk().tx.run(sql, issue.id, global_id, json.dumps(thing))
-    return show({"id": id_, "self": desk().shapes.url(f"issue/{key}/remotelink/{id_}")}, 200 if old else 201)
+    status = 201 if rest.config().cloud and not old else 200
+    return show({"id": id_, "self": desk().shapes.url(f"issue/{key}/remotelink/{id_}")}, status)

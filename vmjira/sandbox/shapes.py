@@ -112,8 +112,7 @@ class Shapes:
             "required": step.resolution == "required",
             "schema": {"type": "resolution", "system": "resolution"},
             "name": "Resolution",
-            **({"key": "resolution"} if self._config.cloud else {}),
-            "fieldId": "resolution",
+            "key" if self._config.cloud else "fieldId": "resolution",
             "operations": ["set"],
             "allowedValues": [self.resolution(name) for name in self._config.resolutions],
         }

@@ -1,6 +1,7 @@
 """Jira Cloud and Jira Data Center."""
 
+from vmjira.trackers.jira.doctor import Check, diagnose
 from vmjira.trackers.jira.settings import JiraSettings, Secret
 from vmjira.trackers.jira.tracker import JiraTracker, connect
 
-__all__ = ["JiraSettings", "JiraTracker", "Secret", "connect"]
+__all__ = ["Check", "JiraSettings", "JiraTracker", "Secret", "connect", "diagnose"]

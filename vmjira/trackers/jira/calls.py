@@ -36,6 +36,7 @@ class Call:
     params: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[File] = ()
     needs: str = ""  # the permission, as Jira names it
+    mend: str = "mend it in Jira or in the rules, then retry the operation"
     reading: bool = False  # a POST that changes nothing
 
     @property
@@ -190,7 +191,7 @@ def _remedy(call: Call, status: int) -> str:
         return "check JIRA_URL (with its context path, or with the cloud id at the gateway)"
     if status == 413:
         return "too large for Jira or for a proxy before it"
-    return "mend it in Jira or in the rules, then retry the operation"
+    return call.mend
 
 
 def _connection_remedy(error: requests.RequestException) -> str:

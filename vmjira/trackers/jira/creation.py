@@ -47,10 +47,9 @@ class Creation:
         dropped: dict[str, str] = {}
         doing = f"create the ticket {draft.identifier!r} in project {draft.rules.project!r}"
         while True:
+            call = Call("POST", "/rest/api/2/issue", doing, body=body, needs="Create Issues", mend=_MEND)
             try:
-                return self._client.send(
-                    Call("POST", "/rest/api/2/issue", doing, body=body, needs="Create Issues")
-                ), dropped
+                return self._client.send(call), dropped
             except Refusal as refusal:
                 less = fields.lighten(body, refusal)
                 if not less:
@@ -89,6 +88,10 @@ class Creation:
             self._notes.append(f"{missing}: {error}")
 
 
+_MEND = (
+    "check `project`, `issue_type` and `fields` in the rules (a field that Jira requires is set in `fields`), "
+    "then retry the operation"
+)
 _UNKNOWN_ASSIGNEE = (
     "assignee {who!r} is not set: nobody assignable in project {project!r} has that account id, name or e-mail; "
     "check `assignee` in the rules, and the permission 'Assignable User' there"

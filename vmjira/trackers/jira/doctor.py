@@ -122,9 +122,9 @@ def _project(tracker: JiraTracker, rules: TicketRules) -> Iterator[Check]:
 
 def _permissions(tracker: JiraTracker, rules: TicketRules) -> Iterator[Check]:
     wanted = NEEDED | WANTED | ({"SET_ISSUE_SECURITY": "no ticket can be made"} if "security" in rules.fields else {})
-    asked = ",".join(wanted)
+    asked = {"permissions": ",".join(wanted)} if tracker.client.cloud else {}  # Data Center always tells all
     doing = f"read our permissions in {rules.project!r}"
-    answer = _get(tracker, "mypermissions", doing, projectKey=rules.project, permissions=asked)
+    answer = _get(tracker, "mypermissions", doing, projectKey=rules.project, **asked)
     for name, without in wanted.items():
         about = answer["permissions"].get(name) or {}
         title = about.get("name") or name
@@ -163,6 +163,9 @@ def _transitions(tracker: JiraTracker, rules: TicketRules) -> Iterator[Check]:
     what = f"{example.key} is {example.status!r} and has {'a' if good else 'no direct'} transition {goal}"
     how = f"possible: {names}; set `transitions.{wanted}` in the rules, or leave it if the way has several steps"
     yield Check(bool(good), what, how)
+    if not named and wanted == "close" and len(good) > 1:
+        what = f"{example.key} may be closed as {' or '.join(each['to']['name'] for each in good)}; the first is taken"
+        yield Check(False, what, "name the right one in `transitions.close` in the rules")
 
 
 def _leads(transition: Mapping[str, Any], named: str | None, wanted: str) -> bool:

@@ -72,7 +72,7 @@ class JiraTracker(Tracker):
         for key in wanted:  # alone, or missing among the many: moved, or gone
             if key not in found and (issue := self._read_one(key)):
                 found[key] = issue
-        return found
+        return {key: found[key] for key in wanted if key in found}
 
     def edit(self, key: str, *, description: str | None = None, summary: str | None = None) -> None:
         changes = {"description": description, "summary": None if summary is None else fields.line(summary)}
@@ -139,7 +139,7 @@ class JiraTracker(Tracker):
 
     def _read_many(self, keys: Sequence[str]) -> dict[str, Issue]:
         with understood("read tickets"):
-            answers = self._fetch(keys) if self.client.cloud else self.search(_any_of(keys), len(keys), strict=False)
+            answers = self._fetch(keys) if self.client.cloud else self._search_keys(keys)
             # A description that is no text (a document of API v3) is read again alone.
             issues = [fields.issue(each) for each in answers if not isinstance(each["fields"].get("description"), dict)]
         asked = {key.casefold(): key for key in keys}
@@ -156,6 +156,15 @@ class JiraTracker(Tracker):
             if refusal.status not in (404, 405, 410):
                 raise
             self._memory.put("no bulkfetch", True)
+            return []
+
+    def _search_keys(self, keys: Sequence[str]) -> list[Mapping[str, Any]]:
+        """As new as the index of the node that answers: on others of a cluster it may be seconds old."""
+        try:
+            return self.search(f"key in ({', '.join(quoted(key) for key in keys)})", len(keys), strict=False)
+        except Refusal as refusal:
+            if refusal.status != 400:  # a key that is gone, or none at all, spoils the query of some versions
+                raise
             return []
 
     def search(self, jql: str, most: int, *, strict: bool = True) -> list[Mapping[str, Any]]:
@@ -239,7 +248,3 @@ def connect(
 def quoted(text: str) -> str:
     """A string in JQL, whatever is in it."""
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
-
-
-def _any_of(keys: Sequence[str]) -> str:
-    return f"key in ({', '.join(quoted(key) for key in keys)})"

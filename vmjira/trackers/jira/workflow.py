@@ -16,10 +16,9 @@ Wanted = Literal["close", "reopen"]
 Transition = Mapping[str, Any]  # as Jira gives it
 DEEPEST = 5
 
-#: Where to go first. To a named status only at last through another "done": it may set a resolution of its own.
 _GOALS: Mapping[Wanted, Sequence[StatusCategory]] = {"close": ("done",), "reopen": ("new", "indeterminate")}
 _STEPS: Mapping[Wanted, Sequence[StatusCategory]] = {
-    "close": ("indeterminate", "new", "done"),
+    "close": ("indeterminate", "new"),
     "reopen": ("new", "indeterminate", "done"),
 }
 
@@ -42,7 +41,7 @@ class Walk:
             transitions = self._possible()
             goals, steps = self._choices(transitions, visited)
             chosen = next(iter([*goals, *steps]), None)
-            if chosen is None or len(visited) > DEEPEST:
+            if chosen is None or self._lacking(chosen) or len(visited) > DEEPEST:
                 if self._good_enough(status):
                     break
                 raise self._stuck(visited, transitions)
@@ -65,14 +64,22 @@ class Walk:
         return list(self._client.send(call)["transitions"])
 
     def _choices(self, transitions: Sequence[Transition], visited: Sequence[str]) -> tuple[list[Transition], ...]:
-        """The transitions that lead to the goal, and those that may lead nearer; the best first."""
-        usable = [each for each in transitions if each["to"]["name"] not in visited and not self._lacking(each)]
+        """The transitions that lead to the goal, and those that may lead nearer; the best first.
+
+        A goal that demands a field which the rules do not have is not avoided: the other one may be "Won't Fix".
+        """
+        unseen = [each for each in transitions if each["to"]["name"] not in visited]
         if self._named:
-            goals = [each for each in usable if _same(each["to"]["name"], self._named)]
-            goals += [each for each in usable if _same(each["name"], self._named)]
+            goals = [each for each in unseen if _same(each["to"]["name"], self._named)]
+            goals += [each for each in unseen if _same(each["name"], self._named)]
         else:
-            goals = _in_order(usable, _GOALS[self._wanted])
-        return goals, _in_order(usable, _STEPS[self._wanted])
+            goals = _in_order(unseen, _GOALS[self._wanted])
+        usable = [each for each in unseen if not self._lacking(each)]
+        return goals, _in_order(usable, _STEPS[self._wanted]) or self._only_way(usable)
+
+    def _only_way(self, usable: Sequence[Transition]) -> list[Transition]:
+        """Another "done" on the way to a named one, if there is no choice: each may set a resolution of its own."""
+        return list(usable) if len(usable) == 1 else []
 
     def _lacking(self, transition: Transition) -> list[str]:
         """Required fields for which the rules have no value."""
@@ -91,6 +98,7 @@ class Walk:
             subject=self._key,
             body={**body, "fields": fields} if fields else body,
             needs="Transition Issues",
+            mend="check `transition_fields` in the rules against that transition's screen, then retry the operation",
         )
         self._client.send(call)
 

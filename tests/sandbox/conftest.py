@@ -1,0 +1,130 @@
+"""A client of the sandbox whose every call and answer is held against Jira's own contracts, where those are there."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests import openapi
+from vmjira.sandbox import create_app
+
+
+class JiraClient:
+    """Speaks REST as one person; `calls` may be told not to check the request where a test breaks it on purpose."""
+
+    def __init__(self, client: FlaskClient, flavour: str, *, version: str = "2") -> None:
+        self.web = client
+        self.flavour = flavour
+        self.version = version
+        self.token = "sandbox-token"
+        self.name = "vmjira"
+
+    @property
+    def cloud(self) -> bool:
+        return self.flavour == "cloud"
+
+    def as_admin(self) -> JiraClient:
+        other = JiraClient(self.web, self.flavour, version=self.version)
+        other.name, other.token = "admin", "sandbox-admin-token"
+        return other
+
+    def headers(self) -> dict[str, str]:
+        if not self.cloud:
+            return {"Authorization": f"Bearer {self.token}"}
+        pair = base64.b64encode(f"{self.name}@example.com:{self.token}".encode()).decode()
+        return {"Authorization": f"Basic {pair}"}
+
+    def call(
+        self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None, *, wrong: bool = False
+    ) -> TestResponse:
+        """`wrong`: the request breaks the contract on purpose."""
+        full = f"/rest/api/{self.version}{path}"
+        if openapi.available() and not wrong:
+            openapi.validate_request(self.flavour, method, full, query, body)
+        more = {} if body is None else {"json": body}
+        answer = self.web.open(full, method=method, query_string=query, headers=self.headers(), **more)
+        self._check(method, full, answer, wrong=wrong)
+        return answer
+
+    def _check(self, method: str, path: str, answer: TestResponse, *, wrong: bool) -> None:
+        if openapi.available() and not (wrong and answer.status_code == 404) and answer.status_code != 415:
+            openapi.validate_response(self.flavour, method, path, answer.status_code, answer.get_json(silent=True))
+
+    def upload(self, key: str, *files: tuple[str, bytes], token: str = "no-check") -> TestResponse:
+        path = f"/rest/api/{self.version}/issue/{key}/attachments"
+        headers = self.headers() | ({"X-Atlassian-Token": token} if token else {})
+        data = {"file": [(io.BytesIO(content), name) for name, content in files]}
+        answer = self.web.post(path, data=data, headers=headers, content_type="multipart/form-data")
+        self._check("POST", path, answer, wrong=False)
+        return answer
+
+    def create(self, summary: str = "Patch it", project: str = "VM", **fields: Any) -> str:
+        own = {"project": {"key": project}, "issuetype": {"name": "Task"}, "summary": summary, **fields}
+        answer = self.call("POST", "/issue", {"fields": own})
+        assert answer.status_code == 201, answer.text
+        return answer.get_json()["key"]
+
+    def get(self, key: str, **query: Any) -> dict[str, Any]:
+        answer = self.call("GET", f"/issue/{key}", query=query)
+        assert answer.status_code == 200, answer.text
+        return answer.get_json()
+
+    def fields(self, key: str) -> dict[str, Any]:
+        return self.get(key)["fields"]
+
+    def search(self, jql: str, fields: str = "summary") -> list[dict[str, Any]]:
+        path = "/search/jql" if self.cloud else "/search"
+        answer = self.call("GET", path, query={"jql": jql, "fields": fields})
+        assert answer.status_code == 200, answer.text
+        return answer.get_json()["issues"]
+
+    def keys(self, jql: str) -> list[str]:
+        return [issue["key"] for issue in self.search(jql)]
+
+    def transit(self, key: str, name: str, **fields: Any) -> TestResponse:
+        steps = self.call("GET", f"/issue/{key}/transitions").get_json()["transitions"]
+        id_ = next(step["id"] for step in steps if step["name"] == name)
+        return self.call("POST", f"/issue/{key}/transitions", {"transition": {"id": id_}, "fields": fields})
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        more = {} if body is None else {"json": body}
+        answer = self.web.open(f"/sandbox{path}", method=method, **more)
+        assert answer.status_code < 300, answer.text
+        return answer.get_json(silent=True)
+
+
+class Maker:
+    """Makes sandboxes of the flavour under test, with other settings where a test needs them."""
+
+    def __init__(self, folder: Path, flavour: str) -> None:
+        self.folder, self.flavour = folder, flavour
+
+    def __call__(self, version: str = "2", **settings: Any) -> JiraClient:
+        app = create_app(self.folder / "sandbox.sqlite", self.flavour, **settings)  # type: ignore[arg-type]
+        return JiraClient(app.test_client(), self.flavour, version=version)
+
+
+@pytest.fixture(params=["cloud", "datacenter"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Maker:
+    return Maker(tmp_path, request.param)
+
+
+@pytest.fixture
+def jira(make: Maker) -> JiraClient:
+    return make()
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> JiraClient:
+    return Maker(tmp_path, "cloud")()
+
+
+@pytest.fixture
+def datacenter(tmp_path: Path) -> JiraClient:
+    return Maker(tmp_path, "datacenter")()
