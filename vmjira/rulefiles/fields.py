@@ -134,7 +134,7 @@ class Flag(Value):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> bool:
         if not isinstance(value, bool):
             raise ValidationError(f"{described(value)} is not possible; write true or false, without quotes")
-        return value if self.whole else float(value)
+        return value
 
 
 class Day(Value):
@@ -164,7 +164,7 @@ class Free(Value):
         errors = self.errors(value) if self.jinja else {}
         if errors:
             raise ValidationError(errors)
-        return value if self.whole else float(value)
+        return value
 
     def errors(self, value: Any) -> dict[Any, Any]:
         """Errors of every text below `value`, nested as the values are."""
