@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vmjira.rulefiles.tree import Path, Tree
-from vmjira.rulefiles.words import entity, plain
+from vmjira.rulefiles.words import entity
 
 #: Top-level key of a file → what one of its entries is called.
 KINDS = {"categories": "category", "ranges": "range", "acceptances": "acceptance", "scanners": "scanner"}
@@ -30,7 +30,7 @@ def named(tree: Tree, path: Path, message: str) -> str:
         parts = parts[2:]
     if message.startswith(UNKNOWN):
         parts = parts[:-1]
-    keys = ".".join(plain(part) for part in parts if isinstance(part, str))
+    keys = ".".join(part for part in parts if isinstance(part, str))
     return ": ".join([*words, *([keys] if keys else []), message])
 
 

@@ -12,7 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from vmjira.errors import Problem
-from vmjira.rulefiles.words import quoted
+from vmjira.rulefiles.words import plain, quoted
 
 Path = tuple[str | int, ...]
 
@@ -42,7 +42,7 @@ class Tree:
         return self.values.get(path, (1, 1))
 
     def refuse(self, path: Path, message: str, *, key: bool = False) -> None:
-        self.problems.append(Problem(self.file, *self.place(path, key=key), message))
+        self.problems.append(Problem(self.file, *self.place(path, key=key), plain(message)))
 
 
 class _Refused(Exception):
@@ -90,7 +90,7 @@ def _explained(error: MarkedYAMLError) -> str:
     if "alias" in f"{error.context} {error.problem}":
         advice = "put a value that starts with * in quotes"
     elif "mapping values" in problem:
-        advice = "put a value that holds ': ' in quotes, and check the indentation"
+        advice = "put a value that holds ': ' in quotes, or below '>-', and check the indentation"
     elif "cannot start any token" in problem:
         advice = "indent with blanks, not tabs, and put a value that starts with % @ or ` in quotes"
     elif "another document" in problem:
@@ -115,7 +115,7 @@ class _Plain:
             raise _Refused("aliases (*name) expand to too many values; write the values out", place)
         self.tree.values[path] = place
         if str(node.tag).removeprefix(STANDARD) not in TAGS:
-            self.tree.refuse(path, f"the tag {quoted(node.tag)} is not allowed; remove it and write a plain value")
+            self.tree.refuse(path, "a tag is not allowed; remove it, or put a value that starts with ! in quotes")
         if isinstance(node, MappingNode):
             return self.mapping(node, path)
         if isinstance(node, SequenceNode):
