@@ -146,7 +146,8 @@ class PolicyFile(Keys):
     )
     ticket = Section(TicketSchema, "How tickets are made. A range may override each key.")
     on_close = Choice(
-        "When a ticket is closed: `verify` waits for newer scans, `strict` reopens it if findings are open, `trust` leaves it.",
+        "When a ticket is closed while findings are open: `verify` waits for newer scans, `strict` reopens at once, "
+        "`trust` leaves it closed.",
         "strict",
         of=get_args(OnClose),
         default=POLICY.on_close,
