@@ -9,6 +9,7 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import IO, Any
 from vmjira.errors import ScanUnreadable
 
 HEAD = 64 * 1024
-CHUNK = 256 * 1024
+CHUNK = 1 << 20
 PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
 BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 Progress = Callable[[int, int], None]
@@ -66,11 +67,15 @@ class Content(io.RawIOBase):
         return taken
 
     def chunks(self) -> Iterator[bytes]:
-        if self.head:
-            yield self.head
-        self._head = b""
-        while chunk := self._take(CHUNK):
-            yield chunk
+        """What is left, each chunk unpacked and hashed while the one before is parsed."""
+        first, self._head = self.head, b""
+        if first:
+            yield first
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            following = ahead.submit(self._take, CHUNK)
+            while chunk := following.result():
+                following = ahead.submit(self._take, CHUNK)
+                yield chunk
 
     def drain(self) -> None:
         """Read what is left, so that `digest` covers everything."""

@@ -10,7 +10,7 @@ from vmjira.domain.frames import SEVERITIES, Scan
 from vmjira.errors import ScanUnreadable
 from vmjira.scanners import nessus
 from vmjira.scanners.content import Content, Limits, Progress, opened
-from vmjira.scanners.format import Format, Head
+from vmjira.scanners.format import Format, Head, Observed
 from vmjira.scanners.staging import Staging
 from vmjira.scanners.xmlstream import EntityDeclared
 
@@ -39,9 +39,13 @@ def read_scan(
 
 def _read(content: Content, folder: Path, zone: ZoneInfo) -> Scan:
     module = recognised(content)
-    staging = Staging(folder, module.SCANNER)
-    observed = module.read(content, staging, zone)
-    content.drain()
+    with Staging(folder, module.SCANNER) as staging:
+        observed = module.read(content, staging, zone)
+        content.drain()
+        return _scan(module, content, staging, observed)
+
+
+def _scan(module: Format, content: Content, staging: Staging, observed: Observed) -> Scan:
     findings = staging.findings()
     return Scan(
         scanner=module.SCANNER,

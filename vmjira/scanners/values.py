@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from zoneinfo import ZoneInfo
 
@@ -37,6 +38,7 @@ def text(value: str | None) -> str | None:
     return None if stripped.lower() in NOTHING else stripped
 
 
+@lru_cache(maxsize=4096)
 def time(value: str | None, zone: ZoneInfo) -> datetime | None:
     """In UTC. A time without a zone, or with one that nobody knows, is in `zone`; None if it makes no sense."""
     written = " ".join((value or "").split())
@@ -99,6 +101,7 @@ def mac(value: str | None) -> str | None:
     return ":".join(digits[i : i + 2] for i in range(0, 12, 2)) if digits.strip("0") else None
 
 
+@lru_cache(maxsize=4096)
 def port(number: str | None, protocol: str | None) -> str | None:
     """`443/tcp`, or None for no port. Raises ValueError for what is no port."""
     written = (number or "").strip()
