@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 
 from vmjira.domain.frames import SEVERITIES, Scan
 from vmjira.errors import ScanUnreadable
-from vmjira.scanners import nessus
+from vmjira.scanners import nessus, nexpose, refused, tenablecsv
 from vmjira.scanners.content import Content, Limits, Progress, opened
 from vmjira.scanners.format import Format, Head, Observed
 from vmjira.scanners.staging import Staging
 from vmjira.scanners.xmlstream import EntityDeclared
 
-FORMATS: dict[str, Format] = {module.NAME: module for module in (nessus,)}
+FORMATS: dict[str, Format] = {module.NAME: module for module in (nessus, tenablecsv, nexpose)}
 
 
 def read_scan(
@@ -78,4 +78,7 @@ def recognised(content: Content) -> Format:
         ) from None
     if len(found) == 1:
         return found[0]
+    known = refused.reason(head)
+    if known is not None:
+        raise content.refuse(known)
     raise content.refuse(f"is no scan in a known format; known are: {', '.join(sorted(FORMATS))}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from vmjira.domain.frames import FINDINGS, HOSTS, SEVERITIES, UNMADE, VULNERABILITIES, check, empty
+from vmjira.domain.frames import FINDINGS, HOSTS, SEVERITIES, UNMADE, VULNERABILITIES, Severity, check, empty
 
 OUTPUT_LIMIT = 16 * 1024
 CUT = "\n[… cut by vmjira]"
@@ -39,6 +39,8 @@ class Staging:
         self._dropped: set[str] = set()
         self._rows: list[_Row] = []
         self._bytes = self._parts = 0
+        self._ratings: dict[str, str] = {}
+        self._unrated: Counter[str] = Counter()
         self._host: str | None = None  # whose findings come at present, by vulnerability in `_its`
         self._its: dict[str, _Row] = {}
         self._begun: set[str] = set()
@@ -67,8 +69,23 @@ class Staging:
         own = {"scanner": self.scanner, "vulnerability_id": vulnerability_id}
         self._vulnerabilities[vulnerability_id] = _BLANK | dict(columns) | own
 
-    def finding(self, host: str, vulnerability_id: str, *, port: str | None, severity: str, output: str | None) -> None:
-        """`port` as "443/tcp"; the same finding on other ports is merged with it. Fastest host by host."""
+    def more_cves(self, vulnerability_id: str, cves: list[str]) -> None:
+        known = self._vulnerabilities[vulnerability_id]
+        known["cves"] = sorted({*known["cves"], *cves})
+
+    def rate(self, vulnerability_id: str, severity: str) -> None:
+        """The severity of all its findings that came without one."""
+        self._ratings[vulnerability_id] = severity
+
+    def finding(
+        self, host: str, vulnerability_id: str, *, port: str | None, severity: str | None, output: str | None
+    ) -> None:
+        """`port` as "443/tcp"; the same finding on other ports is merged with it. Fastest host by host.
+
+        Without `severity` it waits for `rate`, and is a record of its own; else the caller counts `records`.
+        """
+        if severity is None:
+            self._unrated[vulnerability_id] += 1
         if host != self._host:
             self._begin(host)
         if output and len(output) > OUTPUT_LIMIT:
@@ -125,9 +142,10 @@ class Staging:
         """One row a finding, on disk."""
         self._flush()
         self._written()
+        self._count_unrated()
         if not self._parts:
             empty(FINDINGS).write_parquet(self.into / "findings-0.parquet")
-        elif self._torn:
+        elif self._torn or self._unrated:
             self._merge_parts()
         lazy = pl.scan_parquet(self.into / "findings-*.parquet")
         check(lazy, FINDINGS, "findings")
@@ -179,11 +197,21 @@ class Staging:
         frame = frame.with_columns(ports=pl.col("list"), scanner=pl.lit(self.scanner)).select(*FINDINGS)
         frame.write_parquet(self.into / f"findings-{part}.parquet")
 
+    def _count_unrated(self) -> None:
+        for key, count in self._unrated.items():
+            self.records[self._ratings.get(key, "unknown")] += count
+            if key not in self._ratings:
+                self.unreadable += count
+                self.warn(f"vulnerability '{key[:80]}' is found {count} times, but nothing defines its severity")
+
     def _merge_parts(self) -> None:
         parts = sorted(self.into.glob("findings-*.parquet"))
         whole = self.into / "merged.parquet"
+        rated = pl.col("vulnerability_id").replace_strict(self._ratings, default=None, return_dtype=Severity)
         merged = (
             pl.scan_parquet(parts)
+            .with_columns(pl.col("severity").fill_null(rated))
+            .filter(pl.col("severity").is_not_null())
             .filter(~pl.col("host").is_in(list(self._dropped)))
             .group_by("host", "scanner", "vulnerability_id", maintain_order=True)
             .agg(
@@ -198,9 +226,9 @@ class Staging:
         whole.rename(self.into / "findings-0.parquet")
 
 
-def _merge(row: _Row, port: str | None, severity: str, output: str | None) -> None:
+def _merge(row: _Row, port: str | None, severity: str | None, output: str | None) -> None:
     if port:
         row[2] = f"{row[2]},{port}" if row[2] else port
-    if RANK[severity] > RANK[row[3] or "info"]:
+    if severity and RANK[severity] > RANK[row[3] or "info"]:
         row[3] = severity
     row[4] = row[4] or output

@@ -9,6 +9,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from zoneinfo import ZoneInfo
 
+from lxml import etree
+
 from vmjira.domain.frames import SEVERITIES
 
 #: What people and scanners write in place of nothing.
@@ -131,6 +133,12 @@ def lines(values: Iterable[str | None]) -> list[str]:
     """Every line that says something, once, in order."""
     found = (text(line) for value in values for line in (value or "").splitlines())
     return list(dict.fromkeys(line for line in found if line))
+
+
+def prose(element: etree._Element | None) -> str | None:
+    """The text of marked up text: one line for each that holds any."""
+    found = "".join(map(str, element.itertext())) if element is not None else ""
+    return "\n".join(filter(None, (" ".join(line.split()) for line in found.splitlines()))) or None
 
 
 def cvss_band(value: float) -> str:
