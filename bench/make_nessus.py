@@ -15,10 +15,7 @@ START = datetime(2026, 6, 5, 1, 0, tzinfo=UTC)
 PORT, PORTS = "@PORT@", ("0", "0", "22", "80", "135", "139", "443", "445", "3389", "8080")
 FAMILIES = ("Windows : Microsoft Bulletins", "Windows", "General", "Service detection", "Web Servers", "Misc.",
             "Red Hat Local Security Checks", "Databases", "SNMP", "Settings")  # fmt: skip
-WORDS = """remote host installed version prior affected multiple vulnerabilities unauthenticated attacker can exploit this
-via a specially crafted request to cause denial of service condition execute arbitrary code note that Nessus has not tested
-for these issues but has instead relied only on the application's self-reported number security update missing kernel
-library memory corruption improper validation user supplied input information disclosure privilege escalation""".split()
+WORDS = ["remote", "host", "installed", "version", "prior", "affected", "multiple", "vulnerabilities", "unauthenticated", "attacker", "can", "exploit", "this", "via", "a", "specially", "crafted", "request", "to", "cause", "denial", "of", "service", "condition", "execute", "arbitrary", "code", "note", "that", "Nessus", "has", "not", "tested", "for", "these", "issues", "but", "has", "instead", "relied", "only", "on", "the", "application's", "self-reported", "number", "security", "update", "missing", "kernel", "library", "memory", "corruption", "improper", "validation", "user", "supplied", "input", "information", "disclosure", "privilege", "escalation"]
 
 
 def prose(rng: random.Random, words: int) -> str:

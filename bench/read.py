@@ -35,7 +35,9 @@ print(json.dumps({'seconds': seconds, 'mib': resource.getrusage(resource.RUSAGE_
 
 def measured(code: str, path: Path, into: Path) -> dict[str, float]:
     """One run in a process of its own; imports are not counted, as expat has none."""
-    done = subprocess.run([sys.executable, "-c", code + MEASURE, path, into], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code + MEASURE, path, into], check=True, capture_output=True, text=True
+    )
     result: dict[str, float] = json.loads(done.stdout)
     return result
 

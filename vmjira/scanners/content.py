@@ -92,14 +92,14 @@ class Content(io.RawIOBase):
             raise self.refuse(f"the packed file is damaged or incomplete ({error}); copy or export it again") from error
         self.size += len(data)
         self._hash.update(data)
-        self._check()
+        self._check(self._position())
         return data
 
-    def _check(self) -> None:
+    def _check(self, packed: int) -> None:
         limits = self._limits
         if self.size > limits.bytes:
             raise self.refuse(f"unpacks to more than {limits.bytes:,} bytes; split the scan, or raise the limit")
-        if self.size > limits.ratio_from and self.size > limits.ratio * max(self._position(), 1):
+        if self.size > limits.ratio_from and self.size > limits.ratio * max(packed, 1):
             raise self.refuse(f"unpacks to more than {limits.ratio} times its size, as only bombs do; export it again")
 
 
@@ -163,7 +163,17 @@ def _members(path: Path, file: IO[bytes], limits: Limits, position: Callable[[],
             except BROKEN as error:
                 raise ScanUnreadable(f"{where}: cannot be unpacked ({error}); pack it again") from error
             with stream:
-                yield Content(where, stream, limits, lambda packed=member.compress_size: position() and packed)
+                yield Content(where, stream, limits, _packed(member, position))
+
+
+def _packed(member: zipfile.ZipInfo, position: Callable[[], int]) -> Callable[[], int]:
+    """All of its packed bytes count as read, since a member cannot have more than that."""
+
+    def size() -> int:
+        position()
+        return member.compress_size
+
+    return size
 
 
 def _is_clutter(member: zipfile.ZipInfo) -> bool:

@@ -110,8 +110,8 @@ class _Reader:
             info = nessus_info.parse(self.scan_information, self.zone)
             start, end = start or info.started_at, end or info.finished_at
             authenticated = info.authenticated if authenticated is None else authenticated
-        self.starts += [start] if start else []
-        self.ends += [end or start] if end or start else []  # type: ignore[list-item]
+        self.starts += filter(None, [start])
+        self.ends += filter(None, [end or start])
         if not self.items:
             self.staging.not_observed(self.reference)
         self.staging.host(

@@ -14,6 +14,8 @@ PING = "10180"
 PLUGINS = frozenset({SCAN_INFORMATION, PING})
 _FIRST_WORD = re.compile(r"\w+")
 _DEAD = re.compile(r"considered as dead|\bis dead\b")
+
+
 @dataclass(frozen=True)
 class Info:
     started_at: datetime | None
@@ -23,7 +25,9 @@ class Info:
 
 def parse(output: str | None, zone: ZoneInfo) -> Info:
     """`yes` may be followed by the account, which is left alone."""
-    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in (output or "").splitlines())}
+    said = {
+        key.strip(): value.strip() for key, _, value in (line.partition(":") for line in (output or "").splitlines())
+    }
     began = values.time(said.get("Scan Start Date"), zone)
     seconds = said.get("Scan duration", "").removesuffix(" sec")
     lasted = timedelta(seconds=int(seconds) if seconds.isascii() and seconds.isdigit() and len(seconds) < 9 else 0)

@@ -126,10 +126,13 @@ def _identity(node: etree._Element) -> dict[str, Any]:
 def _text(definition: etree._Element, key: str) -> dict[str, Any]:
     references = [(reference.get("source", ""), reference.text or "") for reference in definition.iter("reference")]
     exploits = [f"{item.get('type', '')}: {item.get('title', '')}".strip(": ") for item in definition.iter("exploit")]
-    exploits += [f"malware: {item.get('name') or (item.text or '').strip()}" for item in definition.iterfind("malware/*")]
+    exploits += [
+        f"malware: {item.get('name') or (item.text or '').strip()}" for item in definition.iterfind("malware/*")
+    ]
     return {
         "title": definition.get("title") or key,
-        "family": ", ".join(filter(None, ((tag.text or "").strip() for tag in definition.iterfind("tags/tag")))) or None,
+        "family": ", ".join(filter(None, ((tag.text or "").strip() for tag in definition.iterfind("tags/tag"))))
+        or None,
         "cvss2": values.score(definition.get("cvssScore")),
         "cvss3": values.score(definition.get("cvssV3Score")),
         "cves": values.cves(*(text for source, text in references if source.upper() == "CVE")),

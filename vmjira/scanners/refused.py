@@ -32,10 +32,19 @@ def _is_broken_xml(head: Head) -> bool:
 RULES: tuple[Rule, ...] = (
     (_root("NessusClientData"), "is Nessus format v1, dead since 2010; export the scan as Nessus v2 (.nessus)"),
     (_root("nmaprun"), "is an nmap result: open ports, no vulnerabilities; export from a vulnerability scanner"),
-    (_root("NeXposeSimpleXML"), "is Nexpose Simple XML, which has neither titles nor severities; export as XML Export 2.0"),
-    (_root("KNOWLEDGE_BASE_VULN_LIST_OUTPUT"), "is the Qualys KnowledgeBase: no hosts; export a scan or the host detections"),
+    (
+        _root("NeXposeSimpleXML"),
+        "is Nexpose Simple XML, which has neither titles nor severities; export as XML Export 2.0",
+    ),
+    (
+        _root("KNOWLEDGE_BASE_VULN_LIST_OUTPUT"),
+        "is the Qualys KnowledgeBase: no hosts; export a scan or the host detections",
+    ),
     (_is_wapiti, "is a Wapiti report, about one web site and no hosts; export from a vulnerability scanner"),
-    (_columns("Plugin", "Total", "Host Total"), "is a Tenable.sc summary without hosts; export the Vulnerability Detail List"),
+    (
+        _columns("Plugin", "Total", "Host Total"),
+        "is a Tenable.sc summary without hosts; export the Vulnerability Detail List",
+    ),
     (_columns("IP", "QID", "Vuln Status"), "is a Qualys CSV report; export it as XML"),
     (_columns("IP", "QID", "VULN TITLE"), "is a HackerGuardian CSV report; export it as Qualys XML"),
     (_starts('"Asset Vuln Datalist Report"'), "is a Qualys VMDR CSV report; export it as XML"),

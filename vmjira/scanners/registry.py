@@ -7,14 +7,35 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from vmjira.domain.frames import SEVERITIES, Scan
-from vmjira.errors import ScanUnreadable
-from vmjira.scanners import nessus, nexpose, refused, tenablecsv
+from vmjira.scanners import (
+    gvm,
+    gvmcsv,
+    nessus,
+    nexpose,
+    owncsv,
+    qualys_detections,
+    qualys_report,
+    qualys_scan,
+    refused,
+    tenablecsv,
+)
 from vmjira.scanners.content import Content, Limits, Progress, opened
 from vmjira.scanners.format import Format, Head, Observed
 from vmjira.scanners.staging import Staging
 from vmjira.scanners.xmlstream import EntityDeclared
 
-FORMATS: dict[str, Format] = {module.NAME: module for module in (nessus, tenablecsv, nexpose)}
+MODULES: tuple[Format, ...] = (
+    nessus,
+    tenablecsv,
+    nexpose,
+    gvm,
+    gvmcsv,
+    qualys_report,
+    qualys_scan,
+    qualys_detections,
+    owncsv,
+)
+FORMATS: dict[str, Format] = {module.NAME: module for module in MODULES}
 
 
 def read_scan(

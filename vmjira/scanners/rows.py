@@ -24,7 +24,9 @@ def rows(content: Content) -> Iterator[tuple[int, Row]]:
             if any(map(str.strip, fields)):
                 yield reader.line_num, dict(zip(names, fields, strict=False))
     except csv.Error as error:
-        raise content.refuse(f"line {reader.line_num}: is no CSV as scanners write it ({error}); export it again") from error
+        raise content.refuse(
+            f"line {reader.line_num}: is no CSV as scanners write it ({error}); export it again"
+        ) from error
     finally:
         csv.field_size_limit(before)
 
@@ -37,7 +39,9 @@ def _lines(content: Content) -> Iterator[str]:
         while line := lines.readline(FIELD):
             number += 1
             if len(line) == FIELD or "\0" in line:
-                raise content.refuse(f"line {number}: is too long or holds a NUL; this is no CSV, export the scan again")
+                raise content.refuse(
+                    f"line {number}: is too long or holds a NUL; this is no CSV, export the scan again"
+                )
             yield line
     except UnicodeError as error:
         raise content.refuse(f"near line {number + 1}: is not {encoding} ({error}); save it as UTF-8") from error

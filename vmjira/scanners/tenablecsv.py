@@ -71,7 +71,7 @@ def _first(row: Row, names: tuple[str, ...]) -> str:
 
 def _read_row(number: int, row: Row, hosts: dict[tuple[str, str], _Host], *, staging: Staging, zone: ZoneInfo) -> None:
     if _first(row, STATE).lower() == "fixed":
-        return
+        return None
     plugin, written = _first(row, PLUGIN), _first(row, SEVERITY).lower()
     severity = NUMBERS.get(written) or RISKS.get(written)
     staging.records[severity or "unknown"] += 1
@@ -130,7 +130,9 @@ def _plugin_text(row: Row, plugin: str) -> dict[str, Any]:
         "title": _first(row, ("Name", "Plugin Name", "definition.name")) or f"Plugin {plugin}",
         "family": _first(row, ("Family", "Plugin Family", "definition.family")) or None,
         "cvss2": values.score(_first(row, ("CVSS", "CVSS v2.0 Base Score", "CVSS V2 Base Score", "CVSS Base Score"))),
-        "cvss3": values.score(_first(row, ("CVSS v3.0 Base Score", "CVSS V3 Base Score", "CVSS3 Base Score", "CVSSv3"))),
+        "cvss3": values.score(
+            _first(row, ("CVSS v3.0 Base Score", "CVSS V3 Base Score", "CVSS3 Base Score", "CVSSv3"))
+        ),
         "exploit_available": True if exploits else {"yes": True, "true": True, "no": False, "false": False}.get(said),
         "exploits": exploits,
         "solution": values.text(_first(row, ("Solution", "definition.solution"))),

@@ -60,23 +60,37 @@ def epoch(value: str | None) -> datetime | None:
 
 
 def _moment(written: str, zone: ZoneInfo) -> datetime | None:
-    try:
-        naive, offset = datetime.fromisoformat(written), None
-    except ValueError:
-        named = _ZONE.match(written)
-        bare = named[1] if named else written
-        offset = ZONES.get(named[2].upper()) if named else None
-        naive = next((found for form in FORMS if (found := _by_form(bare, form))), None)
-    if naive is None:
+    named = _ZONE.match(written)
+    offset = _offset(named[2]) if named else None
+    found = _iso(written) or next(
+        filter(None, (_by_form(named[1] if named else written, form) for form in FORMS)), None
+    )
+    if found is None:
         return None
-    if naive.tzinfo is None and offset is not None:
-        return naive.replace(tzinfo=UTC) - timedelta(hours=offset)
-    return (naive if naive.tzinfo else naive.replace(tzinfo=zone)).astimezone(UTC)
+    if found.tzinfo is None and offset is not None:
+        return found.replace(tzinfo=UTC) - offset
+    return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _offset(zone: str) -> timedelta | None:
+    """From UTC; None for letters that nobody knows."""
+    if zone[0] in "+-":
+        minutes = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
+        return -minutes if zone[0] == "-" else minutes
+    hours = ZONES.get(zone.upper())
+    return None if hours is None else timedelta(hours=hours)
+
+
+def _iso(written: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(written)
+    except ValueError:
+        return None
 
 
 def _by_form(written: str, form: str) -> datetime | None:
     try:
-        return datetime.strptime(written, form)  # noqa: DTZ007  # the zone is put on by the caller
+        return datetime.strptime(written, form)
     except ValueError:
         return None
 

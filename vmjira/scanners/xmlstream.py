@@ -71,6 +71,7 @@ def elements(content: Content, *wanted: tuple[str, str]) -> Iterator[etree._Elem
     try:
         for piece in _pieces(content):
             parser.feed(piece)
+            element: Any  # the stubs know neither what events yield nor keep_tail
             for _, element in parser.read_events():
                 parent = element.getparent()
                 if parent is not None and (parent.tag, element.tag) in pairs:
