@@ -187,7 +187,7 @@ class Staging:
             self._writing.result()
 
     def _write(self, rows: list[_Row], part: int, dropped: frozenset[str]) -> None:
-        frame = pl.DataFrame(dict(zip(_ROW, zip(*rows, strict=True), strict=True)), schema=_ROW)
+        frame = pl.DataFrame({name: [row[at] for row in rows] for at, name in enumerate(_ROW)}, schema=_ROW)
         frame = frame.filter(~pl.col("host").is_in(list(dropped))) if dropped else frame
         # Few texts are distinct, so each is made a list once.
         texts = frame["ports"].unique()
@@ -195,7 +195,7 @@ class Staging:
         ports = pl.DataFrame({"ports": texts, "list": pl.Series(lists, dtype=FINDINGS["ports"])})
         frame = frame.join(ports, on="ports", how="left", nulls_equal=True)
         frame = frame.with_columns(ports=pl.col("list"), scanner=pl.lit(self.scanner)).select(*FINDINGS)
-        frame.write_parquet(self.into / f"findings-{part}.parquet")
+        frame.write_parquet(self.into / f"findings-{part}.parquet", compression="lz4")
 
     def _count_unrated(self) -> None:
         for key, count in self._unrated.items():
@@ -220,7 +220,7 @@ class Staging:
                 pl.col("output").drop_nulls().first(),
             )
         )
-        merged.select(*FINDINGS).sink_parquet(whole)
+        merged.select(*FINDINGS).sink_parquet(whole, compression="lz4")
         for part in parts:
             part.unlink()
         whole.rename(self.into / "findings-0.parquet")

@@ -80,7 +80,7 @@ def elements(content: Content, *wanted: tuple[str, str]) -> Iterator[etree._Elem
                     # Only emptied, not removed: libxml2 may still append its tail. The emptied ones go in bulk.
                     element.clear(keep_tail=True)
                     if spent % BULK == 0:
-                        del parent[:-1]
+                        del parent[: parent.index(element)]
             if content.size - last > GAP:
                 raise content.refuse(f"more than {GAP:,} bytes without a result, as in no scan; export it again")
         parser.close()
