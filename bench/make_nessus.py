@@ -12,12 +12,10 @@ from xml.sax.saxutils import escape
 ITEMS_PER_HOST = 43
 PLUGINS = 900
 START = datetime(2026, 6, 5, 1, 0, tzinfo=UTC)
+PORT, PORTS = "@PORT@", ("0", "0", "22", "80", "135", "139", "443", "445", "3389", "8080")
 FAMILIES = ("Windows : Microsoft Bulletins", "Windows", "General", "Service detection", "Web Servers", "Misc.",
             "Red Hat Local Security Checks", "Databases", "SNMP", "Settings")  # fmt: skip
-WORDS = """remote host installed version prior affected multiple vulnerabilities unauthenticated attacker can exploit this
-via a specially crafted request to cause denial of service condition execute arbitrary code note that Nessus has not tested
-for these issues but has instead relied only on the application's self-reported number security update missing kernel
-library memory corruption improper validation user supplied input information disclosure privilege escalation""".split()
+WORDS = ["remote", "host", "installed", "version", "prior", "affected", "multiple", "vulnerabilities", "unauthenticated", "attacker", "can", "exploit", "this", "via", "a", "specially", "crafted", "request", "to", "cause", "denial", "of", "service", "condition", "execute", "arbitrary", "code", "note", "that", "Nessus", "has", "not", "tested", "for", "these", "issues", "but", "has", "instead", "relied", "only", "on", "the", "application's", "self-reported", "number", "security", "update", "missing", "kernel", "library", "memory", "corruption", "improper", "validation", "user", "supplied", "input", "information", "disclosure", "privilege", "escalation"]
 
 
 def prose(rng: random.Random, words: int) -> str:
@@ -29,14 +27,13 @@ def plugin(rng: random.Random, number: int) -> tuple[str, str, int]:
     """What comes before and after the output of one plugin, as XML, and how many words of output it writes."""
     severity = rng.choices((0, 1, 2, 3, 4), (55, 5, 20, 14, 6))[0]
     family = rng.choice(FAMILIES)
-    port = rng.choice((0, 0, 22, 80, 135, 139, 443, 445, 3389, 8080))
     cves = [
         f"CVE-{rng.randint(2012, 2026)}-{rng.randint(1000, 49999)}" for _ in range(rng.randint(0, 4) if severity else 0)
     ]
     name = f"{prose(rng, 6).title()} ({number})"
     risk = ("None", "Low", "Medium", "High", "Critical")[severity]
     head = (
-        f'<ReportItem port="{port}" svc_name="general" protocol="tcp" severity="{severity}" pluginID="{number}" '
+        f'<ReportItem port="{PORT}" svc_name="general" protocol="tcp" severity="{severity}" pluginID="{number}" '
         f'pluginName="{escape(name)}" pluginFamily="{family}">\n<agent>all</agent>\n'
     )
     if severity:
@@ -74,9 +71,9 @@ def host(rng: random.Random, number: int, plugins: list[tuple[str, str, int]]) -
     }  # fmt: skip
     properties = "".join(f'<tag name="{name}">{value}</tag>\n' for name, value in tags.items())
     items = []
-    for head, tail, words in rng.sample(plugins, ITEMS_PER_HOST - 1):
+    for head, tail, words in rng.choices(rng.sample(plugins, 35), k=ITEMS_PER_HOST - 1):  # some on several ports
         output = f"<plugin_output>\n{escape(prose(rng, words))} {address}\n</plugin_output>\n" if words else ""
-        items.append(head + output + tail)
+        items.append(head.replace(PORT, rng.choice(PORTS)) + output + tail)
     return f'<ReportHost name="{address}"><HostProperties>\n{properties}</HostProperties>\n{"".join(items)}{scan_info(begin)}</ReportHost>\n'
 
 

@@ -9,6 +9,7 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import IO, Any
 from vmjira.errors import ScanUnreadable
 
 HEAD = 64 * 1024
-CHUNK = 256 * 1024
+CHUNK = 1 << 20
 PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
 BROKEN = (OSError, EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 Progress = Callable[[int, int], None]
@@ -66,11 +67,15 @@ class Content(io.RawIOBase):
         return taken
 
     def chunks(self) -> Iterator[bytes]:
-        if self.head:
-            yield self.head
-        self._head = b""
-        while chunk := self._take(CHUNK):
-            yield chunk
+        """What is left, each chunk unpacked and hashed while the one before is parsed."""
+        first, self._head = self.head, b""
+        if first:
+            yield first
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            following = ahead.submit(self._take, CHUNK)
+            while chunk := following.result():
+                following = ahead.submit(self._take, CHUNK)
+                yield chunk
 
     def drain(self) -> None:
         """Read what is left, so that `digest` covers everything."""
@@ -87,14 +92,14 @@ class Content(io.RawIOBase):
             raise self.refuse(f"the packed file is damaged or incomplete ({error}); copy or export it again") from error
         self.size += len(data)
         self._hash.update(data)
-        self._check()
+        self._check(self._position())
         return data
 
-    def _check(self) -> None:
+    def _check(self, packed: int) -> None:
         limits = self._limits
         if self.size > limits.bytes:
             raise self.refuse(f"unpacks to more than {limits.bytes:,} bytes; split the scan, or raise the limit")
-        if self.size > limits.ratio_from and self.size > limits.ratio * max(self._position(), 1):
+        if self.size > limits.ratio_from and self.size > limits.ratio * max(packed, 1):
             raise self.refuse(f"unpacks to more than {limits.ratio} times its size, as only bombs do; export it again")
 
 
@@ -158,7 +163,17 @@ def _members(path: Path, file: IO[bytes], limits: Limits, position: Callable[[],
             except BROKEN as error:
                 raise ScanUnreadable(f"{where}: cannot be unpacked ({error}); pack it again") from error
             with stream:
-                yield Content(where, stream, limits, lambda packed=member.compress_size: position() and packed)
+                yield Content(where, stream, limits, _packed(member, position))
+
+
+def _packed(member: zipfile.ZipInfo, position: Callable[[], int]) -> Callable[[], int]:
+    """All of its packed bytes count as read, since a member cannot have more than that."""
+
+    def size() -> int:
+        position()
+        return member.compress_size
+
+    return size
 
 
 def _is_clutter(member: zipfile.ZipInfo) -> bool:

@@ -55,7 +55,7 @@ class _Reader:
         self.number, self.reference = 1, "1"
         self.tags: dict[str, str] = {}
         self.items = 0  # of the present host
-        self.info: nessus_info.Info | None = None  # of the present host
+        self.scan_information: str | None = None  # output of 19506 for the present host
         self.informed: set[str] = set()  # hosts with plugin 19506
         self.kinds: dict[str, bool] = {}  # plugin → whether its results are compliance results
         self.starts: list[datetime] = []
@@ -63,37 +63,38 @@ class _Reader:
 
     def item(self, item: etree._Element) -> None:
         self.items += 1
-        plugin = item.get("pluginID")
-        if not plugin:
-            self.staging.records["unknown"] += 1
-            return self._bad(item, "has no pluginID")
-        if plugin not in self.kinds:
-            self.kinds[plugin] = compliance(item) is not None
-        severity = BY_ATTRIBUTE.get(item.get("severity", ""))
-        if severity is None and (severity := stands_in(item)) is None:
-            self.staging.records["unknown"] += 1
-            return self._bad(item, f"severity '{item.get('severity', '')[:40]}' is none; allowed are 0 to 4")
-        self.staging.records[severity] += 1
-        if self.kinds[plugin] and (result := compliance(item)) is not None:
+        get = item.get
+        plugin, severity = get("pluginID"), BY_ATTRIBUTE.get(get("severity", "")) or stands_in(item)
+        self.staging.records[severity or "unknown"] += 1
+        if not plugin or severity is None:
+            wrong = f"severity '{get('severity', '')[:40]}' is none; allowed are 0 to 4" if plugin else "no pluginID"
+            return self._bad(item, wrong)
+        checks_compliance = self.kinds.get(plugin)
+        if checks_compliance is None:
+            checks_compliance = self._meet(plugin, item)
+        if checks_compliance and (result := compliance(item)) is not None:
             return self._compliance(plugin, result)
-        return self._finding(item, plugin, severity)
-
-    def _finding(self, item: etree._Element, plugin: str, severity: str) -> None:
         try:
-            port = values.port(
-                item.get("port") or item.findtext("port"), item.get("protocol") or item.findtext("protocol")
-            )
+            port = values.port(get("port") or item.findtext("port"), get("protocol") or item.findtext("protocol"))
         except ValueError as error:
             return self._bad(item, str(error))
-        output = item.findtext("plugin_output")
-        if plugin == nessus_info.SCAN_INFORMATION:
-            self.info = nessus_info.parse(output, self.zone)
-            self.informed.add(self.reference)
-        elif plugin == nessus_info.PING and nessus_info.says_dead(output):
-            self.staging.not_observed(self.reference)
-        if not self.staging.knows(plugin):
-            self.staging.vulnerability(plugin, plugin_text(item, plugin))
+        output = next((child.text for child in item.iterchildren("plugin_output", reversed=True)), None)
+        if plugin in nessus_info.PLUGINS:
+            self._about_host(plugin, output)
         return self.staging.finding(self.reference, plugin, port=port, severity=severity, output=output)
+
+    def _meet(self, plugin: str, item: etree._Element) -> bool:
+        """Take what every host repeats, once. A plugin either checks compliance or does not."""
+        checks_compliance = self.kinds[plugin] = compliance(item) is not None
+        self.staging.vulnerability(plugin, plugin_text(item, plugin))
+        return checks_compliance
+
+    def _about_host(self, plugin: str, output: str | None) -> None:
+        if plugin == nessus_info.SCAN_INFORMATION:
+            self.scan_information = output
+            self.informed.add(self.reference)
+        elif nessus_info.says_dead(output):
+            self.staging.not_observed(self.reference)
 
     def _compliance(self, plugin: str, result: Result) -> None:
         check = f"{plugin}/{result.check}"
@@ -104,23 +105,24 @@ class _Reader:
         return self.staging.finding(self.reference, check, port=None, severity=result.severity, output=result.output)
 
     def host(self, host: etree._Element) -> None:
-        start, end = self._time("HOST_START"), self._time("HOST_END")
-        if self.info is not None:
-            start, end = start or self.info.started_at, end or self.info.finished_at
-        self.starts += [start] if start else []
-        self.ends += [end or start] if end or start else []  # type: ignore[list-item]
+        start, end, authenticated = self._time("HOST_START"), self._time("HOST_END"), self._credentialed()
+        if end is None or authenticated is None:
+            info = nessus_info.parse(self.scan_information, self.zone)
+            start, end = start or info.started_at, end or info.finished_at
+            authenticated = info.authenticated if authenticated is None else authenticated
+        self.starts += filter(None, [start])
+        self.ends += filter(None, [end or start])
         if not self.items:
             self.staging.not_observed(self.reference)
         self.staging.host(
             self.reference,
             **self._identity(host.get("name", "")),
             scanned_at=end,
-            authenticated=self._authenticated(),
+            authenticated=authenticated,
             complete=None,
         )
-        self.staging.host_done()
         self.number += 1
-        self.reference, self.tags, self.items, self.info = str(self.number), {}, 0, None
+        self.reference, self.tags, self.items, self.scan_information = str(self.number), {}, 0, None
 
     def _identity(self, name: str) -> dict[str, Any]:
         tags = self.tags
@@ -137,9 +139,8 @@ class _Reader:
             "os": (tags.get("operating-system") or tags.get("os") or "").replace("\n", " / ") or None,
         }
 
-    def _authenticated(self) -> bool | None:
-        said = {"true": True, "false": False}.get(self.tags.get("Credentialed_Scan", "").lower())
-        return said if said is not None or self.info is None else self.info.authenticated
+    def _credentialed(self) -> bool | None:
+        return {"true": True, "false": False}.get(self.tags.get("Credentialed_Scan", "").lower())
 
     def _time(self, tag: str) -> datetime | None:
         written = self.tags.get(tag)

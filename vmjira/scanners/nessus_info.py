@@ -11,10 +11,9 @@ from vmjira.scanners import values
 
 SCAN_INFORMATION = "19506"
 PING = "10180"
+PLUGINS = frozenset({SCAN_INFORMATION, PING})
+_FIRST_WORD = re.compile(r"\w+")
 _DEAD = re.compile(r"considered as dead|\bis dead\b")
-_CREDENTIALS = re.compile(r"^Credentialed checks *: *(\w+)", re.MULTILINE)
-_START = re.compile(r"^Scan Start Date *: *(.+)$", re.MULTILINE)
-_DURATION = re.compile(r"^Scan duration *: *(\d{1,8})", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -26,14 +25,17 @@ class Info:
 
 def parse(output: str | None, zone: ZoneInfo) -> Info:
     """`yes` may be followed by the account, which is left alone."""
-    written = output or ""
-    credentials, start, duration = (form.search(written) for form in (_CREDENTIALS, _START, _DURATION))
-    began = values.time(start[1], zone) if start else None
-    lasted = timedelta(seconds=int(duration[1])) if duration else timedelta()
+    said = {
+        key.strip(): value.strip() for key, _, value in (line.partition(":") for line in (output or "").splitlines())
+    }
+    began = values.time(said.get("Scan Start Date"), zone)
+    seconds = said.get("Scan duration", "").removesuffix(" sec")
+    lasted = timedelta(seconds=int(seconds) if seconds.isascii() and seconds.isdigit() and len(seconds) < 9 else 0)
+    credentials = _FIRST_WORD.match(said.get("Credentialed checks", "").lower())
     return Info(
         started_at=began,
         finished_at=began + lasted if began else None,
-        authenticated={"yes": True, "no": False}.get(credentials[1].lower()) if credentials else None,
+        authenticated={"yes": True, "no": False}.get(credentials[0]) if credentials else None,
     )
 
 

@@ -7,13 +7,35 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from vmjira.domain.frames import SEVERITIES, Scan
-from vmjira.scanners import nessus
+from vmjira.scanners import (
+    gvm,
+    gvmcsv,
+    nessus,
+    nexpose,
+    owncsv,
+    qualys_detections,
+    qualys_report,
+    qualys_scan,
+    refused,
+    tenablecsv,
+)
 from vmjira.scanners.content import Content, Limits, Progress, opened
-from vmjira.scanners.format import Format, Head
+from vmjira.scanners.format import Format, Head, Observed
 from vmjira.scanners.staging import Staging
 from vmjira.scanners.xmlstream import EntityDeclared
 
-FORMATS: dict[str, Format] = {module.NAME: module for module in (nessus,)}
+MODULES: tuple[Format, ...] = (
+    nessus,
+    tenablecsv,
+    nexpose,
+    gvm,
+    gvmcsv,
+    qualys_report,
+    qualys_scan,
+    qualys_detections,
+    owncsv,
+)
+FORMATS: dict[str, Format] = {module.NAME: module for module in MODULES}
 
 
 def read_scan(
@@ -38,9 +60,13 @@ def read_scan(
 
 def _read(content: Content, folder: Path, zone: ZoneInfo) -> Scan:
     module = recognised(content)
-    staging = Staging(folder, module.SCANNER)
-    observed = module.read(content, staging, zone)
-    content.drain()
+    with Staging(folder, module.SCANNER) as staging:
+        observed = module.read(content, staging, zone)
+        content.drain()
+        return _scan(module, content, staging, observed)
+
+
+def _scan(module: Format, content: Content, staging: Staging, observed: Observed) -> Scan:
     findings = staging.findings()
     return Scan(
         scanner=module.SCANNER,
@@ -73,4 +99,7 @@ def recognised(content: Content) -> Format:
         ) from None
     if len(found) == 1:
         return found[0]
+    known = refused.reason(head)
+    if known is not None:
+        raise content.refuse(known)
     raise content.refuse(f"is no scan in a known format; known are: {', '.join(sorted(FORMATS))}")

@@ -1,22 +1,27 @@
-"""Rows of a scan on their way to frames: columns in batches, batches to Parquet, no object kept for a finding."""
+"""Rows of a scan on their way to frames: in batches to Parquet, no object kept for a finding."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from vmjira.domain.frames import FINDINGS, HOSTS, UNMADE, VULNERABILITIES, Severity, check, empty
+from vmjira.domain.frames import FINDINGS, HOSTS, SEVERITIES, UNMADE, VULNERABILITIES, Severity, check, empty
 
 OUTPUT_LIMIT = 16 * 1024
 CUT = "\n[… cut by vmjira]"
-BATCH_ROWS = 50_000
+BATCH_ROWS = 25_000
 BATCH_BYTES = 16 << 20
 NAMED_WARNINGS = 20
+RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+_BLANK: dict[str, Any] = dict.fromkeys(VULNERABILITIES) | {"cves": [], "exploits": [], "references": []}
+_ROW = {name: pl.String() if name == "ports" else FINDINGS[name] for name in FINDINGS if name != "scanner"}
+_Row = list[str | None]  # the columns of _ROW; ports joined by commas
 
 
 class Staging:
@@ -27,53 +32,80 @@ class Staging:
         self.records: Counter[str] = Counter()
         self.unreadable = 0
         self._warnings: list[str] = []
+        self._more_warnings = 0
         self._hosts: list[dict[str, Any]] = []
         self._vulnerabilities: dict[str, dict[str, Any]] = {}
-        self._unmade: list[tuple[str, str]] = []
-        self._columns: tuple[list[Any], ...] = ([], [], [], [], [])
-        self._bytes = self._parts = 0
+        self._unmade: set[tuple[str, str]] = set()
         self._dropped: set[str] = set()
+        self._rows: list[_Row] = []
+        self._bytes = self._parts = 0
+        self._ratings: dict[str, str] = {}
+        self._unrated: Counter[str] = Counter()
+        self._host: str | None = None  # whose findings come at present, by vulnerability in `_its`
+        self._its: dict[str, _Row] = {}
+        self._begun: set[str] = set()
         self._torn = False  # rows of one host may lie in several parts
+        self._writer = ThreadPoolExecutor(max_workers=1)
+        self._writing: Future[None] | None = None
         into.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.shutdown(cancel_futures=True)
 
     # --- what formats call --------------------------------------------------------------------------------------------
 
     def host(self, reference: str, **columns: Any) -> None:
-        self._hosts.append({"host": reference, **columns})
+        """One host; what is not given is not known."""
+        self._hosts.append(dict.fromkeys(HOSTS) | {"host": reference} | columns)
 
     def knows(self, vulnerability_id: str) -> bool:
         return vulnerability_id in self._vulnerabilities
 
     def vulnerability(self, vulnerability_id: str, columns: Mapping[str, Any]) -> None:
-        """Keep its text; its severity is the highest of its findings."""
-        self._vulnerabilities[vulnerability_id] = dict(columns)
+        """Keep its text; its severity will be the highest of its findings."""
+        own = {"scanner": self.scanner, "vulnerability_id": vulnerability_id}
+        self._vulnerabilities[vulnerability_id] = _BLANK | dict(columns) | own
 
-    def finding(self, host: str, vulnerability_id: str, *, port: str | None, severity: str, output: str | None) -> None:
-        """`port` as "443/tcp"; the same finding on other ports is merged with it."""
+    def more_cves(self, vulnerability_id: str, cves: list[str]) -> None:
+        known = self._vulnerabilities[vulnerability_id]
+        known["cves"] = sorted({*known["cves"], *cves})
+
+    def rate(self, vulnerability_id: str, severity: str) -> None:
+        """The severity of all its findings that came without one."""
+        self._ratings[vulnerability_id] = severity
+
+    def finding(
+        self, host: str, vulnerability_id: str, *, port: str | None, severity: str | None, output: str | None
+    ) -> None:
+        """`port` as "443/tcp"; the same finding on other ports is merged with it. Fastest host by host.
+
+        Without `severity` it waits for `rate`, and is a record of its own; else the caller counts `records`.
+        """
+        if severity is None:
+            self._unrated[vulnerability_id] += 1
+        if host != self._host:
+            self._begin(host)
         if output and len(output) > OUTPUT_LIMIT:
             output = output[:OUTPUT_LIMIT] + CUT
-        hosts, ids, ports, severities, outputs = self._columns
-        hosts.append(host)
-        ids.append(vulnerability_id)
-        ports.append(port)
-        severities.append(severity)
-        outputs.append(output)
-        self._bytes += len(output) if output else 0
-        if len(hosts) >= 2 * BATCH_ROWS or self._bytes >= 2 * BATCH_BYTES:
-            self._torn = True
-            self._flush()
-
-    def host_done(self) -> None:
-        """No more findings of the hosts so far will come."""
-        if len(self._columns[0]) >= BATCH_ROWS or self._bytes >= BATCH_BYTES:
-            self._flush()
+        row = self._its.get(vulnerability_id)
+        if row is not None:
+            _merge(row, port, severity, output)
+        else:
+            row = self._its[vulnerability_id] = [host, vulnerability_id, port, severity, output]
+            self._rows.append(row)
+            self._bytes += len(output) if output else 0
+            if self._bytes > 2 * BATCH_BYTES or len(self._rows) > 2 * BATCH_ROWS:
+                self._flush()
 
     def not_observed(self, host: str) -> None:
         """Forget all rows of this host."""
         self._dropped.add(host)
 
     def unmade(self, host: str, vulnerability_id: str) -> None:
-        self._unmade.append((host, vulnerability_id))
+        self._unmade.add((host, vulnerability_id))
 
     def bad_record(self, what: str) -> None:
         """A result that cannot be read: counted, named, and the reason why this scan fixes nothing."""
@@ -81,7 +113,10 @@ class Staging:
         self.warn(what)
 
     def warn(self, what: str) -> None:
-        self._warnings.append(what) if len(self._warnings) < NAMED_WARNINGS else self._count_more()
+        if len(self._warnings) < NAMED_WARNINGS:
+            self._warnings.append(what)
+        else:
+            self._more_warnings += 1
 
     def adjust_hosts(self, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
         """What is known of a host only at the end of the scan."""
@@ -92,11 +127,13 @@ class Staging:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return tuple(self._warnings)
+        more = [f"and {self._more_warnings} more"] if self._more_warnings else []
+        return (*self._warnings, *more)
 
     def hosts(self, finished_at: datetime) -> pl.DataFrame:
+        """A host without a time has the scan's end."""
         rows = [row for row in self._hosts if row["host"] not in self._dropped]
-        frame = pl.DataFrame(rows, schema=HOSTS) if rows else empty(HOSTS)
+        frame = pl.DataFrame(rows, schema=HOSTS)
         frame = frame.with_columns(pl.col("scanned_at").fill_null(pl.lit(finished_at, dtype=HOSTS["scanned_at"])))
         check(frame, HOSTS, "hosts")
         return frame
@@ -104,9 +141,11 @@ class Staging:
     def findings(self) -> pl.LazyFrame:
         """One row a finding, on disk."""
         self._flush()
+        self._written()
+        self._count_unrated()
         if not self._parts:
             empty(FINDINGS).write_parquet(self.into / "findings-0.parquet")
-        elif self._torn:
+        elif self._torn or self._unrated:
             self._merge_parts()
         lazy = pl.scan_parquet(self.into / "findings-*.parquet")
         check(lazy, FINDINGS, "findings")
@@ -116,65 +155,80 @@ class Staging:
         """Those with at least one finding."""
         highest = findings.group_by("vulnerability_id").agg(pl.col("severity").max()).collect()
         found = dict(highest.iter_rows())
-        rows = [
-            {"scanner": self.scanner, "vulnerability_id": key, **columns, "severity": found[key]}
-            for key, columns in self._vulnerabilities.items()
-            if key in found
-        ]
-        frame = pl.DataFrame(rows, schema=VULNERABILITIES) if rows else empty(VULNERABILITIES)
+        rows = [row | {"severity": found[key]} for key, row in self._vulnerabilities.items() if key in found]
+        frame = pl.DataFrame(rows, schema=VULNERABILITIES)
         check(frame, VULNERABILITIES, "vulnerabilities")
         return frame
 
     def unmade_checks(self) -> pl.DataFrame:
-        rows = sorted({row for row in self._unmade if row[0] not in self._dropped})
-        return pl.DataFrame(rows, schema=UNMADE, orient="row") if rows else empty(UNMADE)
+        rows = sorted(row for row in self._unmade if row[0] not in self._dropped)
+        return pl.DataFrame(rows, schema=UNMADE, orient="row")
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _count_more(self) -> None:
-        """The last warning says how many more there were."""
-        if len(self._warnings) == NAMED_WARNINGS:
-            self._warnings.append("and 0 more")
-        self._warnings[-1] = f"and {int(self._warnings[-1].split()[1]) + 1} more"
+    def _begin(self, host: str) -> None:
+        if self._bytes > BATCH_BYTES or len(self._rows) > BATCH_ROWS:
+            self._flush()
+        self._torn = self._torn or host in self._begun
+        self._begun.add(host)
+        self._host, self._its = host, {}
 
     def _flush(self) -> None:
-        if not self._columns[0]:
+        if not self._rows:
             return
-        hosts, ids, ports, severities, outputs = self._columns
-        rows = pl.DataFrame(
-            {"host": hosts, "vulnerability_id": ids, "ports": ports, "severity": severities, "output": outputs},
-            schema={
-                "host": pl.String,
-                "vulnerability_id": pl.String,
-                "ports": pl.String,
-                "severity": Severity,
-                "output": pl.String,
-            },
-        )
-        for column in self._columns:
-            column.clear()
-        self._bytes = 0
-        merged = self._merged(rows.lazy().with_columns(pl.concat_list("ports"))).collect()
-        merged.write_parquet(self.into / f"findings-{self._parts}.parquet", compression="lz4")
+        self._written()
+        rows, self._rows, self._bytes, self._host = self._rows, [], 0, None
+        self._writing = self._writer.submit(self._write, rows, self._parts, frozenset(self._dropped))
         self._parts += 1
 
-    def _merged(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        return (
-            rows.filter(~pl.col("host").is_in(list(self._dropped)))
-            .group_by("host", "vulnerability_id", maintain_order=True)
+    def _written(self) -> None:
+        """At most one batch is on its way, while the next is being read."""
+        if self._writing is not None:
+            self._writing.result()
+
+    def _write(self, rows: list[_Row], part: int, dropped: frozenset[str]) -> None:
+        frame = pl.DataFrame({name: [row[at] for row in rows] for at, name in enumerate(_ROW)}, schema=_ROW)
+        frame = frame.filter(~pl.col("host").is_in(list(dropped))) if dropped else frame
+        # Few texts are distinct, so each is made a list once.
+        texts = frame["ports"].unique()
+        lists = [sorted(set(text.split(","))) if text else [] for text in texts]
+        ports = pl.DataFrame({"ports": texts, "list": pl.Series(lists, dtype=FINDINGS["ports"])})
+        frame = frame.join(ports, on="ports", how="left", nulls_equal=True)
+        frame = frame.with_columns(ports=pl.col("list"), scanner=pl.lit(self.scanner)).select(*FINDINGS)
+        frame.write_parquet(self.into / f"findings-{part}.parquet", compression="lz4")
+
+    def _count_unrated(self) -> None:
+        for key, count in self._unrated.items():
+            self.records[self._ratings.get(key, "unknown")] += count
+            if key not in self._ratings:
+                self.unreadable += count
+                self.warn(f"vulnerability '{key[:80]}' is found {count} times, but nothing defines its severity")
+
+    def _merge_parts(self) -> None:
+        parts = sorted(self.into.glob("findings-*.parquet"))
+        whole = self.into / "merged.parquet"
+        rated = pl.col("vulnerability_id").replace_strict(self._ratings, default=None, return_dtype=Severity)
+        merged = (
+            pl.scan_parquet(parts)
+            .with_columns(pl.col("severity").fill_null(rated))
+            .filter(pl.col("severity").is_not_null())
+            .filter(~pl.col("host").is_in(list(self._dropped)))
+            .group_by("host", "scanner", "vulnerability_id", maintain_order=True)
             .agg(
                 pl.col("ports").explode().drop_nulls().unique().sort(),
                 pl.col("severity").max(),
                 pl.col("output").drop_nulls().first(),
             )
-            .with_columns(scanner=pl.lit(self.scanner))
-            .select(*FINDINGS)
         )
-
-    def _merge_parts(self) -> None:
-        parts = sorted(self.into.glob("findings-*.parquet"))
-        whole = self.into / "merged.parquet"
-        self._merged(pl.scan_parquet(parts)).sink_parquet(whole, compression="lz4")
+        merged.select(*FINDINGS).sink_parquet(whole, compression="lz4")
         for part in parts:
             part.unlink()
         whole.rename(self.into / "findings-0.parquet")
+
+
+def _merge(row: _Row, port: str | None, severity: str | None, output: str | None) -> None:
+    if port:
+        row[2] = f"{row[2]},{port}" if row[2] else port
+    if severity and RANK[severity] > RANK[row[3] or "info"]:
+        row[3] = severity
+    row[4] = row[4] or output

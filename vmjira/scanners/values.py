@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from zoneinfo import ZoneInfo
+
+from lxml import etree
 
 from vmjira.domain.frames import SEVERITIES
 
@@ -37,6 +40,7 @@ def text(value: str | None) -> str | None:
     return None if stripped.lower() in NOTHING else stripped
 
 
+@lru_cache(maxsize=4096)
 def time(value: str | None, zone: ZoneInfo) -> datetime | None:
     """In UTC. A time without a zone, or with one that nobody knows, is in `zone`; None if it makes no sense."""
     written = " ".join((value or "").split())
@@ -56,23 +60,37 @@ def epoch(value: str | None) -> datetime | None:
 
 
 def _moment(written: str, zone: ZoneInfo) -> datetime | None:
-    try:
-        naive, offset = datetime.fromisoformat(written), None
-    except ValueError:
-        named = _ZONE.match(written)
-        bare = named[1] if named else written
-        offset = ZONES.get(named[2].upper()) if named else None
-        naive = next((found for form in FORMS if (found := _by_form(bare, form))), None)
-    if naive is None:
+    named = _ZONE.match(written)
+    offset = _offset(named[2]) if named else None
+    found = _iso(written) or next(
+        filter(None, (_by_form(named[1] if named else written, form) for form in FORMS)), None
+    )
+    if found is None:
         return None
-    if naive.tzinfo is None and offset is not None:
-        return naive.replace(tzinfo=UTC) - timedelta(hours=offset)
-    return (naive if naive.tzinfo else naive.replace(tzinfo=zone)).astimezone(UTC)
+    if found.tzinfo is None and offset is not None:
+        return found.replace(tzinfo=UTC) - offset
+    return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _offset(zone: str) -> timedelta | None:
+    """From UTC; None for letters that nobody knows."""
+    if zone[0] in "+-":
+        minutes = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
+        return -minutes if zone[0] == "-" else minutes
+    hours = ZONES.get(zone.upper())
+    return None if hours is None else timedelta(hours=hours)
+
+
+def _iso(written: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(written)
+    except ValueError:
+        return None
 
 
 def _by_form(written: str, form: str) -> datetime | None:
     try:
-        return datetime.strptime(written, form)  # the zone is put on by the caller
+        return datetime.strptime(written, form)
     except ValueError:
         return None
 
@@ -99,6 +117,7 @@ def mac(value: str | None) -> str | None:
     return ":".join(digits[i : i + 2] for i in range(0, 12, 2)) if digits.strip("0") else None
 
 
+@lru_cache(maxsize=4096)
 def port(number: str | None, protocol: str | None) -> str | None:
     """`443/tcp`, or None for no port. Raises ValueError for what is no port."""
     written = (number or "").strip()
@@ -128,6 +147,12 @@ def lines(values: Iterable[str | None]) -> list[str]:
     """Every line that says something, once, in order."""
     found = (text(line) for value in values for line in (value or "").splitlines())
     return list(dict.fromkeys(line for line in found if line))
+
+
+def prose(element: etree._Element | None) -> str | None:
+    """The text of marked up text: one line for each that holds any."""
+    found = "".join(map(str, element.itertext())) if element is not None else ""
+    return "\n".join(filter(None, (" ".join(line.split()) for line in found.splitlines()))) or None
 
 
 def cvss_band(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pyexpat import ExpatError, ParserCreate
+from typing import Any
 
 from lxml import etree
 
@@ -13,6 +14,18 @@ from vmjira.scanners.content import Content
 
 #: Bytes between two elements that a format asks for. The largest real host without results is far below.
 GAP = 64 << 20
+BULK = 500
+PIECE = 64 * 1024
+SAFE: dict[str, Any] = {
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "huge_tree": False,
+    "collect_ids": False,
+    "remove_blank_text": True,
+    "remove_comments": True,
+    "remove_pis": True,
+}
 
 
 @dataclass(frozen=True)
@@ -53,41 +66,33 @@ def elements(content: Content, *wanted: tuple[str, str]) -> Iterator[etree._Elem
 
     libxml2's own limits stay on (10 MB for one text or attribute, nesting), so a value is either read or refused.
     """
-    parser = etree.XMLPullParser(
-        events=("end",),
-        tag={name for _, name in wanted},
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        collect_ids=False,
-        remove_comments=True,
-        remove_pis=True,
-        huge_tree=False,
-    )
-    pairs, last = frozenset(wanted), 0
+    parser = etree.XMLPullParser(events=("end",), tag={name for _, name in wanted}, **SAFE)
+    pairs, last, spent = frozenset(wanted), 0, 0
     try:
-        for chunk in content.chunks():
-            parser.feed(chunk)
+        for piece in _pieces(content):
+            parser.feed(piece)
+            element: Any  # the stubs know neither what events yield nor keep_tail
             for _, element in parser.read_events():
                 parent = element.getparent()
                 if parent is not None and (parent.tag, element.tag) in pairs:
-                    last = content.size
+                    last, spent = content.size, spent + 1
                     yield element
-                    _forget(element, parent)
+                    # Only emptied, not removed: libxml2 may still append its tail. The emptied ones go in bulk.
+                    element.clear(keep_tail=True)
+                    if spent % BULK == 0:
+                        del parent[: parent.index(element)]
             if content.size - last > GAP:
-                raise content.refuse(
-                    f"more than {GAP:,} bytes without a single result; this is no scan, export it again"
-                )
+                raise content.refuse(f"more than {GAP:,} bytes without a result, as in no scan; export it again")
         parser.close()
     except etree.XMLSyntaxError as error:
         raise _refused(content, error) from error
 
 
-def _forget(element: etree._Element, parent: etree._Element) -> None:
-    # The element itself stays, emptied, until its successor comes: libxml2 may still append its tail.
-    element.clear(keep_tail=True)
-    while (previous := element.getprevious()) is not None:
-        parent.remove(previous)
+def _pieces(content: Content) -> Iterator[bytes]:
+    """Small enough that what the parser builds of one stays in the processor's cache."""
+    for chunk in content.chunks():
+        for at in range(0, len(chunk), PIECE):
+            yield chunk[at : at + PIECE]
 
 
 def _refused(content: Content, error: etree.XMLSyntaxError) -> ScanUnreadable:

@@ -1,0 +1,47 @@
+"""CSV from strangers, row by row, in flat memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from vmjira.scanners.content import Content
+
+#: Characters in one field, and in one line. No scanner writes more into a cell.
+FIELD = 10_000_000
+
+Row = dict[str, str]
+
+
+def rows(content: Content) -> Iterator[tuple[int, Row]]:
+    """Each row that says anything, with the number of its last line, by the names in the header."""
+    reader = csv.reader(_lines(content), strict=True)
+    before = csv.field_size_limit(FIELD)
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        for fields in reader:
+            if any(map(str.strip, fields)):
+                yield reader.line_num, dict(zip(names, fields, strict=False))
+    except csv.Error as error:
+        raise content.refuse(
+            f"line {reader.line_num}: is no CSV as scanners write it ({error}); export it again"
+        ) from error
+    finally:
+        csv.field_size_limit(before)
+
+
+def _lines(content: Content) -> Iterator[str]:
+    encoding = "utf-16" if content.head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    lines = io.TextIOWrapper(io.BufferedReader(content), encoding=encoding, newline="")
+    number = 0
+    try:
+        while line := lines.readline(FIELD):
+            number += 1
+            if len(line) == FIELD or "\0" in line:
+                raise content.refuse(
+                    f"line {number}: is too long or holds a NUL; this is no CSV, export the scan again"
+                )
+            yield line
+    except UnicodeError as error:
+        raise content.refuse(f"near line {number + 1}: is not {encoding} ({error}); save it as UTF-8") from error
