@@ -14,8 +14,10 @@ from vmjira.domain.frames import Scan, Time
 from vmjira.domain.iterations import NO_RANGE, assign, ordinals, running_ordinals
 from vmjira.domain.knowledge import Knowledge, learn, lost, newer, remember, within_ranges
 from vmjira.domain.lives import ELSEWHERE, NO_ROW, advance, differs, end, found
-from vmjira.domain.observation import Observation, findings_of, unmade_of
+from vmjira.domain.observation import Observation, observe
 from vmjira.domain.rulebook import Rulebook
+
+_PIECE = 1_000_000  # lives looked at in one go: bounds the memory that a fold needs beside its input and its result
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook) -> Folded:
         .join(summary.select("host", to_range="range"), on="host")
         .with_columns(at="scanned_at", k=ordinals("to_range", rounds))
     )
-    observed = Observation(scan, facts, findings_of(scan, identified, hosts), unmade_of(scan, identified))
+    observed = observe(scan, identified, facts)
     seen, changed = _observe(now, observed, Cells(rulebook, now.vulnerabilities, summary), rounds)
     after, gone = _forget(seen, rulebook, at=scan.finished_at)
     skipped = frozenset(merged["host"]) - frozenset(hosts["host"])
@@ -98,15 +100,27 @@ def _observe(
     now: Knowledge, observed: Observation, cells: Cells, rounds: Mapping[str, int]
 ) -> tuple[Knowledge, frozenset[str]]:
     """The knowledge after the observation, and the ranges in which any life differs."""
-    concerned = pl.col("host").is_in(observed.hosts["host"].implode()) & ~pl.col("superseded")
-    rest, heads = now.lives.filter(~concerned), now.lives.filter(concerned)
+    rest, heads = _split(now.lives, observed.hosts["host"])
+    matched = observed.match(heads)
     own = running_ordinals(now.iterations) | dict(rounds)
-    verdict = cells.place(observed.compare(heads, cells.columns)).with_columns(own_k=ordinals("range", own))
-    verdict = verdict.with_columns(to_category=pl.when("ours").then("to_category").otherwise("category"))
-    kept, begun = advance(heads, verdict, now.iterations)
-    new = found(cells.place(observed.news(heads, cells.columns)))
-    lives = pl.concat([rest, kept, begun, new])
-    return replace(now, lives=lives), _ranges(heads.filter(differs(heads, kept)), begun, new)
+    to_category = pl.when("ours").then("to_category").otherwise("category").alias("to_category")
+    new = found(cells.place(observed.news(matched, cells.columns)))
+    parts, changed = [rest, new], _ranges(new)
+    for start in range(0, heads.height, _PIECE):
+        piece = heads[start : start + _PIECE]
+        rows = cells.place(observed.compare(piece, matched[start : start + _PIECE], cells.columns))
+        kept, begun = advance(piece, rows.with_columns(to_category, own_k=ordinals("range", own)), now.iterations)
+        parts += [kept, begun]
+        changed |= _ranges(piece.filter(differs(piece, kept)), begun)
+    return replace(now, lives=pl.concat(parts)), changed
+
+
+def _split(lives: pl.DataFrame, hosts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The lives that are not concerned, and those to look at: the last lives of the hosts."""
+    concerned = lives.select(pl.col("host").is_in(hosts.implode()) & ~pl.col("superseded")).to_series()
+    if concerned.sum() * 2 > lives.height:  # looking at all costs less than copying those
+        return lives.clear(), lives
+    return lives.filter(~concerned), lives.filter(concerned)
 
 
 def _forget(now: Knowledge, rulebook: Rulebook, *, at: datetime) -> tuple[Knowledge, frozenset[str]]:

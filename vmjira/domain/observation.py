@@ -8,53 +8,66 @@ import polars as pl
 
 from vmjira.domain.frames import Scan
 
-_KEY = ["host", "vulnerability_id"]
+_FACTS = ["at", "k", "to_range", "authenticated", "complete"]
+#: Host and vulnerability as one number: it matches far faster than two texts. Null where either is not in the scan.
+_PAIR = pl.col("h").cast(pl.UInt64) * 2**32 + pl.col("c")
 
 
 @dataclass(frozen=True)
 class Observation:
     """What the scan tells of the hosts of which it is the scanner's newest word.
 
-    `hosts`: one row per host: host (its key), at, k, to_range, authenticated, complete, and the columns of HOSTS.
-    `findings`: host, vulnerability_id, to_severity, to_ports. `unmade`: host, vulnerability_id.
+    `hosts`: one row per host: host (its key), its number h, at, k, to_range, authenticated, complete, and the columns
+    of HOSTS. `checks`: vulnerability_id and its number c. `findings`: pair, to_severity, to_ports. `unmade`: pairs of
+    checks that were not made.
     """
 
     scan: Scan
     hosts: pl.DataFrame
+    checks: pl.DataFrame
     findings: pl.DataFrame
     unmade: pl.DataFrame
 
-    def compare(self, heads: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
-        """Last lives (LEDGER) of the observed hosts, by any scanner, with what is seen of each now.
-
-        Row by row as `heads`: at, k, present, fixed, authenticated, to_range, to_severity, to_ports, and `columns` of
-        the host. A life that another scanner found is only concerned if its host is in another range now.
-        """
-        rows = (
-            heads.join(self.hosts.select(*_FACTS, *columns), on="host", how="left", maintain_order="left")
-            .with_columns(ours=pl.col("scanner") == self.scan.scanner)
-            .join(self._ours(), on=[*_KEY, "ours"], how="left", maintain_order="left")
+    def match(self, lives: pl.DataFrame) -> pl.DataFrame:
+        """Row by row as `lives` (LEDGER), numbers of what it is about in this scan, or null: h, c, and f of a finding."""
+        rows = pl.concat(
+            [
+                _beside(lives.select("host"), self.hosts.select("host", "h")),
+                _beside(lives.select("vulnerability_id"), self.checks),
+            ],
+            how="horizontal",
         )
+        pair = rows.select(pair=pl.when(lives["scanner"] == self.scan.scanner).then(_PAIR))
+        return rows.hstack(_beside(pair, self.findings.select("pair").with_row_index("f")))
+
+    def compare(self, heads: pl.DataFrame, matched: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+        """`heads` (LEDGER; `matched` as `match` says) with what is seen of each now.
+
+        Adds at, k, present, fixed, authenticated, to_range, to_severity, to_ports, ours, and `columns` of the host.
+        `at` is null, and the rest means nothing, for a life that is not concerned: its host was not observed, or
+        another scanner found it and its host is in the same range as before.
+        """
+        of_host = self.hosts.select(pl.col(*_FACTS, *columns).gather(matched["h"]))
+        of_finding = self.findings.select(pl.col("to_severity", "to_ports").gather(matched["f"]))
+        rows = pl.concat([heads, matched, of_host, of_finding], how="horizontal")
+        rows = rows.with_columns(ours=pl.col("scanner") == self.scan.scanner, present=pl.col("f").is_not_null())
         moved = pl.col("range").ne_missing(pl.col("to_range"))
         return rows.with_columns(
             pl.when(pl.col("ours") | moved).then("at"),
-            pl.col("present").fill_null(value=False),
-            pl.coalesce("to_severity", "severity").alias("to_severity"),
-            pl.coalesce("to_ports", "ports").alias("to_ports"),
-            fixed=pl.col("ours") & pl.col("present").is_null() & self._proof(),
+            fixed=pl.col("ours") & ~pl.col("present") & self._proof(),
+            to_severity=pl.coalesce("to_severity", "severity"),
+            to_ports=pl.coalesce("to_ports", "ports"),
         )
 
-    def news(self, heads: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
-        """Findings that have no life yet, with the same columns."""
-        known = heads.filter(pl.col("scanner") == self.scan.scanner)
+    def news(self, matched: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+        """The findings that have no life yet, with the same columns; `matched`: the lives of all observed hosts."""
+        new = self.findings.with_row_index("f").join(matched.select("f"), on="f", how="anti")
         return (
-            self.findings.join(known, on=_KEY, how="anti")
-            .join(self.hosts.select(*_FACTS, *columns), on="host")
+            new.with_columns(h=(pl.col("pair") // 2**32).cast(pl.UInt32), c=(pl.col("pair") % 2**32).cast(pl.UInt32))
+            .join(self.hosts.select("h", "host", *_FACTS, *columns), on="h")
+            .join(self.checks, on="c")
             .with_columns(scanner=pl.lit(self.scan.scanner), present=pl.lit(value=True))
         )
-
-    def _ours(self) -> pl.DataFrame:
-        return self.findings.with_columns(present=pl.lit(value=True), ours=pl.lit(value=True))
 
     def _proof(self) -> pl.Expr:
         """Whether a finding that is open and absent is fixed: rule 3 of domain part 5."""
@@ -68,39 +81,36 @@ class Observation:
             plugin = check.str.splitn("/", 2).struct.field("field_0")  # compliance: enabled if its plugin is
             enabled = pl.lit(pl.Series(sorted(self.scan.checks)).implode())
             proof &= check.is_in(enabled) | plugin.is_in(enabled)
-        if not self.unmade.is_empty():
-            unmade = pl.lit(self.unmade.select(pl.struct(_KEY)).to_series().implode())
-            proof &= ~pl.struct(_KEY).is_in(unmade)
-        return proof
+        return proof & ~_PAIR.is_in(self.unmade["pair"].implode()).fill_null(value=False)
 
 
-_FACTS = ["host", "at", "k", "to_range", "authenticated", "complete"]
+def observe(scan: Scan, identified: pl.DataFrame, hosts: pl.DataFrame) -> Observation:
+    """The scan's word on `hosts` (columns as in `Observation`, without h).
 
-
-def findings_of(scan: Scan, identified: pl.DataFrame, hosts: pl.DataFrame) -> pl.DataFrame:
-    """The scan's findings on `hosts`: host (its key), vulnerability_id, to_severity, to_ports; one row each.
-
-    `identified`: HOSTS of the scan with `key`. Findings of a host that occurs twice in the scan are united.
+    `identified`: HOSTS of the scan with `key`, the host's key. Findings of a host that occurs twice are united.
     """
-    refs = identified.select("host", "key").unique().join(hosts, left_on="key", right_on="host", how="semi")
+    hosts = hosts.with_row_index("h")
+    refs = identified.select("host", "key").unique().join(hosts.select("h", key="host"), on="key")
+    refs = refs.select("host", "h", twice=pl.col("h").is_duplicated())
+    named = pl.concat([scan.findings.select("vulnerability_id"), scan.unmade.lazy().select("vulnerability_id")])
+    checks = named.unique().collect(engine="streaming").with_row_index("c")
     rows = (
         scan.findings.select("host", "vulnerability_id", to_severity="severity", to_ports="ports")
         .join(refs.lazy(), on="host")
-        .select("vulnerability_id", "to_severity", "to_ports", host="key")
-        .collect()
+        .join(checks.lazy(), on="vulnerability_id")
+        .select("to_severity", "to_ports", "twice", pair=_PAIR)
+        .collect(engine="streaming")
     )
-    twice = refs.filter(pl.col("key").is_duplicated()).select(host="key").unique()
-    if twice.is_empty():
-        return rows
     united = (
-        rows.join(twice, on="host", how="semi")
-        .group_by("host", "vulnerability_id")
+        rows.filter("twice")
+        .group_by("pair")
         .agg(pl.col("to_severity").max(), pl.col("to_ports").explode().drop_nulls().unique().sort())
     )
-    return pl.concat([rows.join(twice, on="host", how="anti"), united.select(rows.columns)])
+    findings = pl.concat([rows.filter(~pl.col("twice")).select(united.columns), united])
+    unmade = scan.unmade.join(refs, on="host").join(checks, on="vulnerability_id").select(pair=_PAIR)
+    return Observation(scan, hosts, checks, findings, unmade)
 
 
-def unmade_of(scan: Scan, identified: pl.DataFrame) -> pl.DataFrame:
-    """The checks that were not made: host (its key), vulnerability_id."""
-    refs = identified.select("host", "key").drop_nulls().unique()
-    return scan.unmade.join(refs, on="host").select("vulnerability_id", host="key").unique().select(_KEY)
+def _beside(keys: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+    """What `facts`, one row per key, tell of each of the `keys` (one column), in their order; nulls where nothing."""
+    return keys.join(facts, on=keys.columns, how="left", maintain_order="left").drop(keys.columns)
