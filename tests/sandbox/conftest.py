@@ -105,9 +105,12 @@ class Maker:
     def __init__(self, folder: Path, flavour: str) -> None:
         self.folder, self.flavour = folder, flavour
 
-    def __call__(self, version: str = "2", **settings: Any) -> JiraClient:
+    def of_version(self, release: str) -> JiraClient:
+        return self(**({"version": release} if release else {}))
+
+    def __call__(self, *, rest: str = "2", **settings: Any) -> JiraClient:
         app = create_app(self.folder / "sandbox.sqlite", self.flavour, **settings)  # type: ignore[arg-type]
-        return JiraClient(app.test_client(), self.flavour, version=version)
+        return JiraClient(app.test_client(), self.flavour, version=rest)
 
 
 @pytest.fixture(params=["cloud", "datacenter"])

@@ -136,7 +136,7 @@ def test_a_deleted_ticket_is_gone(jira: JiraClient):
 
 
 def test_version_three_speaks_documents(make: Maker):
-    jira = make(version="3")
+    jira = make(rest="3")
     if not jira.cloud:
         assert jira.web.get("/rest/api/3/myself", headers=jira.headers()).status_code == 404
         return

@@ -19,7 +19,7 @@ from vmjira.sandbox.store import Issue
 from vmjira.sandbox.workflow import Transition
 
 CARDS = 60  # shown in a column; the rest is counted
-ARROWS = {"Highest": "⇈", "High": "↑", "Medium": "＝", "Low": "↓", "Lowest": "⇊"}
+ARROWS = {"Highest": "⇈", "High": "↑", "Medium": "=", "Low": "↓", "Lowest": "⇊"}
 COLORS = 6
 
 
@@ -186,6 +186,10 @@ def _name(desk: Desk, name: str) -> str:
 
 def when(at: float | None) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M") if at is not None else ""
+
+
+def arrow(priority: str) -> str:
+    return ARROWS.get(priority, "•")
 
 
 def avatar(name: str) -> Markup:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 from vmjira.errors import SettingsInvalid
 from vmjira.sandbox import seed
 from vmjira.sandbox.workflow import Status, Workflow
 
 Flavour = Literal["cloud", "datacenter"]
-Named = TypeVar("Named")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,14 @@ class Fault:
     drop: bool = False
     retry_after: float | None = None
     reason: str = "jira-burst-based"
+
+    def __post_init__(self) -> None:
+        if self.when not in get_args(When):
+            raise ValueError(f"when {self.when!r}; one of {', '.join(get_args(When))}")
+        try:
+            re.compile(self.path)
+        except re.error as error:
+            raise ValueError(f"path {self.path!r} is no regular expression: {error}") from None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import datetime
 from typing import Any
@@ -44,7 +43,7 @@ def add_fault() -> Answer:
     with _store().begin() as transaction:
         try:
             faults.plan(transaction, _body())
-        except (ValueError, TypeError, re.error) as error:
+        except (ValueError, TypeError) as error:
             raise JiraError(400, str(error)) from None
         return jsonify(faults.planned(transaction)), 201
 

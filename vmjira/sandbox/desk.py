@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from vmjira.sandbox import webhooks
-from vmjira.sandbox.config import Config, User, id_of
+from vmjira.sandbox.config import Config, User
 from vmjira.sandbox.errors import JiraError, no_issue, not_on_screen
 from vmjira.sandbox.fields import Wishes, Wrong, resolution
+from vmjira.sandbox.history import changed, item
 from vmjira.sandbox.shapes import Json, Shapes
 from vmjira.sandbox.store import Issue, Transaction
 from vmjira.sandbox.workflow import Transition
-
-#: What Jira calls a field in a history, where it differs.
-HISTORY_NAMES = {"components": "Component"}
 
 
 class Desk:
@@ -57,7 +55,10 @@ class Desk:
         issue.custom = {name: value for name, value in wishes.values.items() if name.startswith("customfield_")}
         issue.watchers = [self.actor.name]
         self.tx.add_issue(issue)
-        items = [self._item("status", None, issue.status), self._item("summary", None, issue.summary)]
+        items = [
+            changed(self.config, "status", None, issue.status),
+            changed(self.config, "summary", None, issue.summary),
+        ]
         self._tell("jira:issue_created", issue, "issue_created", items=items if self.config.cloud else None)
         self._add_extras(issue, wishes)
         return issue
@@ -92,7 +93,7 @@ class Desk:
             old = issue.custom.get(name) if custom else getattr(issue, name)
             if old == value:
                 continue
-            items.append(self._item(name, old, value))
+            items.append(changed(self.config, name, old, value))
             if custom:
                 issue.custom[name] = value
             else:
@@ -147,7 +148,7 @@ class Desk:
         components = [name for name in issue.components if name in target.components]
         for name, value in (("status", status), ("issuetype", kind), ("components", components)):
             if getattr(issue, name) != value:
-                items.append(self._item(name, getattr(issue, name), value))
+                items.append(changed(self.config, name, getattr(issue, name), value))
                 setattr(issue, name, value)
         self.tx.run("INSERT OR REPLACE INTO old_keys VALUES (?, ?)", old_key, issue.id)
         self._record(issue, items, "issue_moved")
@@ -271,29 +272,6 @@ class Desk:
             self._record(issue, [item("Link", *sides)], "issue_updated")
 
     # traces
-    def _item(self, name: str, old: Any, new: Any) -> Json:
-        field = HISTORY_NAMES.get(name, name)
-        shape = item(field, *self._show(name, old), *self._show(name, new))
-        if self.config.cloud:
-            shape["fieldId"] = name
-        if name.startswith("customfield_"):
-            shape["fieldtype"] = "custom"
-        return shape
-
-    def _show(self, name: str, value: Any) -> tuple[str | None, str | None]:
-        """Id and text of a value."""
-        if value is None:
-            return None, None
-        if name == "status":
-            return self.config.status_ids[value], value
-        if name in {"priority", "resolution"}:
-            names = self.config.priorities if name == "priority" else self.config.resolutions
-            return id_of(names, value), value
-        user = self.config.user(value) if name in {"assignee", "reporter"} else None
-        if user:
-            return (user.account_id if self.config.cloud else user.name), user.display
-        return None, " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
     def _touch(self, issue: Issue) -> None:
         issue.updated = self.tx.now()
         self.tx.save_issue(issue)
@@ -311,12 +289,6 @@ class Desk:
         if items:
             more["changelog"] = {"id": str(history), "items": items}
         webhooks.tell(self, event, issue, more)
-
-
-def item(field: str, old: str | None, old_text: str | None, new: str | None, new_text: str | None) -> Json:
-    """One line of a history; Jira writes ids beside texts."""
-    sides = {"from": old, "fromString": old_text, "to": new, "toString": new_text}
-    return {"field": field, "fieldtype": "jira", **sides}
 
 
 def _own(wishes: Wishes, known: Mapping[str, Any]) -> dict[str, Any]:

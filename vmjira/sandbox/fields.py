@@ -176,12 +176,6 @@ class Reader:
         return _pick("Component", value, own)
 
 
-def read_property(value: Any) -> None:
-    """A property is any JSON but nothing, of at most 32,768 characters."""
-    if value in (None, ""):
-        raise JiraError(400, "The property value cannot be empty.")
-
-
 def resolution(config: Config, value: Any) -> str:
     return _pick("Resolution", value, _numbered(config.resolutions))
 

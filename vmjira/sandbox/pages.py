@@ -61,7 +61,14 @@ def _protect(response: Response) -> Response:
 def _everywhere() -> dict[str, Any]:
     config = sandbox().config
     people = [user for user in config.users if user.active]
-    return {"config": config, "people": people, "actor": desk().actor, "token": g.token, "avatar": board.avatar}
+    return {
+        "config": config,
+        "people": people,
+        "actor": desk().actor,
+        "token": g.token,
+        "avatar": board.avatar,
+        "arrow": board.arrow,
+    }
 
 
 def show_error(error: JiraError) -> str:

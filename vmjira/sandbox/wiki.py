@@ -19,9 +19,9 @@ _INLINE = re.compile(
     | \\(?P<escaped>[{}\[\]|*^~!?@()#+_\-])
     | \{\{(?P<code>[^{}]+)\}\}
     | \{color:(?P<color>[^}]*)\}(?P<colored>(?:(?!\{color).)*)\{color\}
-    | \[\^(?P<file>[^\]|\n]+)\]
-    | \[~(?P<person>[^\]|\n]+)\]
-    | \[(?P<link>[^\]\n]+)\]
+    | \[\^(?P<file>[^\[\]|\n]+)\]
+    | \[~(?P<person>[^\[\]|\n]+)\]
+    | \[(?P<link>[^\[\]\n]+)\]
     | !(?P<image>[^\s!|][^!|\n]*)(?:\|(?P<traits>[^!\n]*))?!
     | (?P<url>https?://[^\s<>|\]}]+)
     | (?<![A-Za-z0-9])(?P<key>[A-Z][A-Z0-9]+-[1-9][0-9]*)(?![A-Za-z0-9-])
@@ -122,7 +122,7 @@ class _Renderer:
 
     def _row(self, line: str) -> str:
         """`||` begins a heading cell, `|` another; inside of links and images and behind a backslash it does not."""
-        pieces = re.findall(r"\|\|?|(?:\\.|\[[^\]]*\]|!\S[^!\n]*!|\{\{.*?\}\}|[^|])+", line)
+        pieces = re.findall(r"\|\|?|(?:\\.|\[[^\[\]]*\]|!\S[^!\n]*!|\{\{.*?\}\}|[^|])+", line)
         cells: list[tuple[str, str]] = []
         for bar, text in zip(pieces[::2], [*pieces[1::2], ""], strict=False):
             if text.strip() or (bar and len(pieces) > 2 and text):
