@@ -93,11 +93,11 @@ def test_names_mean_only_themselves(store: SqlStore, path: str) -> None:
     assert store.scan(path).collect().equals(FRAME)
 
 
-@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a//b", "a/./b", "a/..", "a/*", "a%2e", "s3://b/x", "", "a\n"])
-def test_paths_out_of_the_data_store_are_a_fault(store: SqlStore, path: str) -> None:
-    for use in (store.exists, store.scan, lambda path: store.write(path, FRAME)):
-        with pytest.raises(ValueError, match="not a path inside the data store"):
-            use(path)
+def test_paths_out_of_the_data_store_are_a_fault(store: SqlStore) -> None:
+    for path in ("../x", "/etc/passwd", "a//b", "a/./b", "a/..", "a/*", "a%2e", "s3://b/x", "", "a\n"):
+        for use in (store.exists, store.scan, lambda path: store.write(path, FRAME)):
+            with pytest.raises(ValueError, match="not a path inside the data store"):
+                use(path)
 
 
 def test_a_scan_is_loaded_as_it_was_kept(store: SqlStore) -> None:
