@@ -63,7 +63,7 @@ from tests.store.test_crashes import add_one
 from vmjira.store import open_store
 store = open_store(sys.argv[1], sys.argv[2])
 with ThreadPoolExecutor(4) as pool:
-    list(pool.map(lambda number: add_one(store, number), range(int(sys.argv[3]), int(sys.argv[3]) + 40)))
+    list(pool.map(lambda number: add_one(store, number), range(int(sys.argv[3]), int(sys.argv[3]) + 20)))
 """
 
 
@@ -132,12 +132,12 @@ def test_threads_and_processes_that_write_at_once_lose_nothing(
 ) -> None:
     others = [start(ADD, database_url, tmp_path, first) for first in (1000, 2000)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: add_one(store, number), range(80)))
+        list(pool.map(lambda number: add_one(store, number), range(40)))
     assert [other.communicate(timeout=60)[0] for other in others] == ["", ""]
     assert [other.returncode for other in others] == [0, 0]
     with store.reading() as unit:
-        assert sorted(ticket.ordinal for ticket in unit.tickets()) == list(range(160))
-        assert len(unit.operations("queued")) == 160
+        assert sorted(ticket.ordinal for ticket in unit.tickets()) == list(range(80))
+        assert len(unit.operations("queued")) == 80
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, sqlite_url: str) -> None:
