@@ -44,7 +44,7 @@ def postgres_url(postgres: str) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
     server = create_engine(make_url(postgres), isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} STRATEGY wal_log"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
         yield make_url(postgres).set(database=name).render_as_string(hide_password=False)
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     server.dispose()
@@ -90,7 +90,6 @@ def s3_root(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "for-tests",
         "AWS_SECRET_ACCESS_KEY": "for-tests",
-        "AWS_ALLOW_HTTP": "true",
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -21,6 +22,9 @@ from vmjira.errors import VmjiraError
 
 class Data(Protocol):
     """A place for files, which `/`-separated paths name. Nobody ever sees half a Parquet file."""
+
+    def prepare(self) -> None:
+        """Make sure that it can be used; an error in words if not."""
 
     def location(self, path: str) -> str:
         """What polars, and people, call the file."""
@@ -59,6 +63,16 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    def prepare(self) -> None:
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=self._root).close()
+        except OSError as error:
+            raise VmjiraError(
+                f"VMJIRA_DATA: cannot write to {str(self._root)!r}: {error.strerror}; "
+                "name a folder that this user may write to"
+            ) from error
 
     def location(self, path: str) -> str:
         return str(self._root / path)
@@ -108,6 +122,16 @@ class Bucket:
         except ImportError:
             raise VmjiraError("VMJIRA_DATA: s3:// needs boto3; install `vmjira[s3]`") from None
         return boto3.client("s3")
+
+    def prepare(self) -> None:
+        client, errors = self._client, import_module("botocore.exceptions")
+        try:
+            client.head_bucket(Bucket=self._bucket)
+        except (errors.BotoCoreError, errors.ClientError) as error:
+            raise VmjiraError(
+                f"VMJIRA_DATA: bucket {self._bucket!r} cannot be used: {error}; "
+                "check its name, AWS_ENDPOINT_URL, AWS_REGION and the credentials"
+            ) from error
 
     def location(self, path: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{path}"

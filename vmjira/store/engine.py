@@ -25,13 +25,17 @@ _PLEASE = "use sqlite:///path/to/file or postgresql+psycopg://user:password@host
 def make_engine(database_url: str) -> Engine:
     """The engine for `database_url`. Connects to nothing."""
     url = _checked(database_url)
-    to_json = partial(json.dumps, default=dict, allow_nan=False)
+    # Values stay out of errors, hence out of logs: they may be anything that a scanner or a person wrote.
+    common: dict[str, Any] = {
+        "json_serializer": partial(json.dumps, default=dict, allow_nan=False),
+        "hide_parameters": True,
+    }
     if url.drivername == "sqlite":
-        engine = create_engine(url, json_serializer=to_json, connect_args={"timeout": WAIT})
+        engine = create_engine(url, **common, connect_args={"timeout": WAIT})
         event.listen(engine, "connect", _open_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    engine = create_engine(url, json_serializer=to_json, pool_pre_ping=True, connect_args={"connect_timeout": WAIT})
+    engine = create_engine(url, **common, pool_pre_ping=True, connect_args={"connect_timeout": WAIT})
     event.listen(engine, "begin", _begin_postgresql)
     return engine
 

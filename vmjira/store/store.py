@@ -35,7 +35,8 @@ class SqlStore:
         self._data = data
 
     def upgrade(self) -> None:
-        """Bring the database to this program's revision; an error in words if a newer program had it."""
+        """Make database and data store ready for this program; an error in words if that cannot be."""
+        self._data.prepare()
         upgrade(self._engine)
 
     @property

@@ -30,6 +30,8 @@ def prune(connection: Connection, keep: int) -> int:
     Kept are the newest `keep`, and those that show a ticket that may still have to be written as of its iteration: one
     that the tracker does not show as planned, and the newest of its cell. Events stay, so replaying still rebuilds all.
     """
+    if keep < 1:
+        raise ValueError(f"the newest version of the ledger is always kept, so keep must be 1 or more: {keep}")
     versions, tickets, later = t.ledger_versions.c, t.tickets.c, t.tickets.alias().c
     superseded = exists().where(
         later.category == tickets.category, later.range == tickets.range, later.ordinal > tickets.ordinal
