@@ -24,7 +24,7 @@ from vmjira.domain.frames import Scan
 from vmjira.domain.rulebook import Rulebook
 from vmjira.flows import queue
 from vmjira.flows.deliver import attempt
-from vmjira.flows.ports import Outside, Tracker
+from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.rules import read_rules, rules_in_force
 from vmjira.rendering import Renderer
 from vmjira.scanners import read_scan
@@ -54,7 +54,7 @@ class Application:
         return store
 
     @cached_property
-    def tracker(self) -> Callable[[], Tracker]:
+    def tracker(self) -> Callable[[], jira.JiraTracker]:
         self.settings.require_jira()
         return jira.connect(
             jira.JiraSettings(
@@ -105,15 +105,24 @@ class Application:
     @contextmanager
     def worker(self, *, threads: int = 8) -> Iterator[int]:
         """Deliver from this process while the block runs, under a worker slot of its own; gives the slot."""
-        me, store = (socket.gethostname(), os.getpid()), self.store
+        store = self.store
         with store.begin() as unit:
-            slot = unit.claim_slot(*me, datetime.now(UTC), stale_after=STALE)
+            _free_slots_of_the_dead(unit)
+            slot = unit.claim_slot(socket.gethostname(), os.getpid(), datetime.now(UTC), stale_after=STALE)
         stop = threading.Event()
 
         def beat() -> None:
             while not stop.wait(BEAT):
+                now = datetime.now(UTC)
                 with store.begin() as unit:
-                    unit.beat(slot, datetime.now(UTC))
+                    unit.beat(slot, now)
+                    live = unit.live_slots(now, stale_after=STALE)
+                    dead = [row.slot for row in unit.slots() if row.slot not in live]
+                if dead:
+                    queue.take_over(dead)
+                    with store.begin() as unit:
+                        for each in dead:
+                            unit.release_slot(each)
 
         thread = threading.Thread(target=beat, daemon=True, name="beat")
         thread.start()
@@ -129,6 +138,23 @@ class Application:
     def worker_alive(self) -> bool:
         with self.store.reading() as unit:
             return bool(unit.live_slots(datetime.now(UTC), stale_after=STALE))
+
+
+def _free_slots_of_the_dead(unit: Unit) -> None:
+    """A worker of this machine that was killed cannot say so; its successor need not wait until it counts as dead."""
+    for row in unit.slots():
+        if row.host == socket.gethostname() and not _alive(row.pid):
+            unit.release_slot(row.slot)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def web_app() -> Flask:

@@ -55,7 +55,7 @@ pass_app = click.make_pass_decorator(Application)
 @pass_app
 def inspect(app: Application, files: Sequence[Path], as_json: bool) -> None:
     """Read scan files and say what is in them; changes nothing."""
-    from vmjira.scanners import summary
+    from vmjira.scanners.summary import summary
 
     found, failed = [], []
     with app.reader() as read:

@@ -89,7 +89,7 @@ def _environment(folder: Path, web: int, jira: int) -> dict[str, str]:
         **{name: value for name, value in os.environ.items() if not name.startswith(("JIRA_", "VMJIRA_"))},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
-        **{name: "" for name in NAMES},
+        **dict.fromkeys(NAMES, ""),
         "VMJIRA_DATA": str((folder / "data").resolve()),
         "VMJIRA_LISTEN": f"127.0.0.1:{web}",
         "VMJIRA_LOG": "warning",

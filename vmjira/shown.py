@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,7 +15,8 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]])
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
         numeric = column.startswith("#")
-        table.add_column(column.lstrip("#"), justify="right" if numeric else "left", overflow="fold")
+        justify: JustifyMethod = "right" if numeric else "left"
+        table.add_column(column.lstrip("#"), justify=justify, overflow="fold", no_wrap=column == "ticket")
     for row in rows:
         table.add_row(*("" if value is None else escape(str(value)) for value in row))
     return table

@@ -6,42 +6,25 @@ changes something, and cleared when its outcome is known. Whoever finds it set l
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
 from vmjira.domain.plan import neighbours
-from vmjira.domain.rulebook import Rulebook, TicketRules
-from vmjira.domain.ticket import TicketRow, TicketView
+from vmjira.domain.rulebook import TicketRules
+from vmjira.domain.ticket import TicketRow
 from vmjira.errors import TicketGone, TrackerError, TrackerUnavailable
 from vmjira.flows.operations import new_operation
-from vmjira.flows.ports import AttachmentRow, Draft, File, Issue, OperationRow, OperationState, Outside, Tracker
+from vmjira.flows.ports import Draft, Issue, OperationRow, OperationState, Outside
 from vmjira.flows.rules import rules_in_force
+from vmjira.flows.show import Content, Job, begin, render, show
 from vmjira.flows.views import view_ticket
 
 log = structlog.get_logger(__name__)
 
 #: Seconds until the next try when the tracker did not name any: doubles, up to five minutes.
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
-
-
-@dataclass(frozen=True)
-class Job:
-    """One operation being delivered, with all that its handler needs."""
-
-    outside: Outside
-    tracker: Tracker
-    operation: OperationRow
-    row: TicketRow
-    rulebook: Rulebook
-
-    @property
-    def crashed(self) -> bool:
-        """An earlier attempt got as far as calling the tracker, and nobody knows what became of it."""
-        return self.operation.started_at is not None
 
 
 def attempt(outside: Outside, operation_id: str) -> float | None:
@@ -76,49 +59,27 @@ def attempt(outside: Outside, operation_id: str) -> float | None:
 
 
 def _create(job: Job) -> str:
-    """One ticket with its links and attachments; found again if an earlier attempt already made it."""
-    row, said = job.row, []
-    view, files = _rendered(job)
-    ours = _description(job, view, files)
-    if row.key is None:
-        found = _made_before(job) if job.crashed else None
-        if found is None:
-            _begin(job)
-            made = job.tracker.create(_draft(job, view, ours))
-            key, issue_id, said = made.key, made.id, list(made.notes)
-        else:
-            key, issue_id = found.key, found.id
-        row = _record_created(job, key, issue_id, ours)
-    key = row.key or ""
-    if said:
-        job.tracker.comment(key, job.outside.renderer.comment("created_notes", notes=said))
-    attached = _attach(job, row, files, crashed=job.crashed)
-    _record_shown(job, row)
-    return f"{key}: created" + (f", {attached} files attached" if attached else "") + "".join(f"; {n}" for n in said)
+    """One ticket with its links and attachments; found again if it was made before."""
+    if job.row.key is not None:
+        return _update(job)
+    content = render(job)
+    if found := _made_before(job):
+        row = _record_created(job, found.key, found.id, description="")
+        return f"{found.key}: found again; " + show(replace(job, row=row), content, doubtful=True)
+    begin(job)
+    made = job.tracker.create(_draft(job, content))
+    row = _record_created(job, made.key, made.id, description=content.digest)
+    if made.notes:
+        job.tracker.comment(made.key, job.outside.renderer.comment("created_notes", notes=made.notes))
+    shown = show(replace(job, row=row), content, doubtful=job.crashed)
+    return "; ".join([f"{made.key}: created", shown, *made.notes])
 
 
 def _update(job: Job) -> str:
     """Description and attachments as they should be now; what did not change is not sent."""
-    row = job.row
-    if row.key is None:
+    if job.row.key is None:
         return "nothing to do: the ticket is not made yet and will be made as it is then"
-    view, files = _rendered(job)
-    ours = _description(job, view, files)
-    done = []
-    if job.crashed or _digest(ours.encode()) != row.description:
-        issue = _read(job, row)
-        fitting = _description(job, view, files, budget=job.outside.renderer.room(issue.description))
-        merged = job.outside.renderer.merge(issue.description, fitting)
-        if merged != issue.description:
-            job.tracker.edit(issue.key, description=merged)
-            done.append("description")
-        with job.outside.store.begin() as unit:
-            unit.update_ticket(row.identifier, description=_digest(ours.encode()))
-    attached = _attach(job, row, files, crashed=job.crashed)
-    _record_shown(job, row)
-    if attached:
-        done.append(f"{attached} files")
-    return f"{row.key}: " + (" and ".join(done) + " updated" if done else "nothing had changed")
+    return f"{job.row.key}: " + show(job, render(job), doubtful=job.crashed)
 
 
 def _verified(job: Job) -> str:
@@ -138,30 +99,17 @@ def _reopen(job: Job) -> str:
 _HANDLERS = {"create": _create, "update": _update, "verified": _verified, "close": _close, "reopen": _reopen}
 
 
-def _rendered(job: Job) -> tuple[TicketView, list[File]]:
-    view = view_ticket(job.outside.store, job.row, job.rulebook)
-    return view, job.outside.renderer.files(view, job.tracker.upload_limit())
-
-
-def _description(job: Job, view: TicketView, files: Sequence[File], *, budget: int | None = None) -> str:
-    """Our part; `files` that were sent before and stay are named too."""
-    with job.outside.store.reading() as unit:
-        sent = {each.name for each in unit.attachments(view.identifier)}
-    kinds = {_kind(file.name) for file in files}
-    names = {file.name for file in files} | {name for name in sent if _kind(name) not in kinds}
-    return job.outside.renderer.description(view, sorted(names), picture=job.tracker.shows_pictures, budget=budget)
-
-
 # --- making exactly one -----------------------------------------------------------------------------------------------
 
 
-def _draft(job: Job, view: TicketView, description: str) -> Draft:
+def _draft(job: Job, content: Content) -> Draft:
+    view, rules = content.view, content.view.range.ticket
     neighbour_keys = [each.key for each in (view.previous, view.next) if each and each.key]
     return Draft(
         identifier=view.identifier,
         summary=job.row.title,
-        description=description,
-        rules=view.range.ticket,
+        description=content.description,
+        rules=replace(rules, fields=job.outside.renderer.fields(view, rules.fields)),
         priority=view.category.priority,
         due=view.due,
         links=tuple(neighbour_keys),
@@ -169,15 +117,19 @@ def _draft(job: Job, view: TicketView, description: str) -> Draft:
 
 
 def _made_before(job: Job) -> Issue | None:
-    """The ticket that an earlier attempt made, if it did. A search may lag behind: then wait before believing it."""
+    """The ticket that is there already: made by an earlier attempt, or before a backup of ours was restored.
+
+    A search may lag behind: after an attempt with unknown outcome, nothing found is believed only later.
+    """
     started = job.operation.started_at
     found = job.tracker.find(job.row.identifier)
     if found:
         for newer in found[1:]:
             _retire_duplicate(job, newer, found[0])
         return found[0]
-    sure = started + timedelta(seconds=job.tracker.search_lag) if started else job.outside.clock()
-    if (wait := (sure - job.outside.clock()).total_seconds()) > 0:
+    now = job.outside.clock()
+    sure = started + timedelta(seconds=job.tracker.search_lag) if started else now
+    if (wait := (sure - now).total_seconds()) > 0:
         raise TrackerUnavailable(
             "an earlier attempt may have made the ticket; waiting until a search would surely find it",
             retry_after=wait + 1,
@@ -192,11 +144,11 @@ def _retire_duplicate(job: Job, newer: Issue, older: Issue) -> None:
         job.tracker.transition(newer.key, "close", _ticket_rules(job))
 
 
-def _record_created(job: Job, key: str, issue_id: str, ours: str) -> TicketRow:
+def _record_created(job: Job, key: str, issue_id: str, *, description: str) -> TicketRow:
     """Remember the key, and have the neighbours show it: in the same transaction."""
     with job.outside.store.begin() as unit:
-        changes = {"key": key, "issue_id": issue_id, "description": _digest(ours.encode()), "status_category": "new"}
-        unit.update_ticket(job.row.identifier, **changes)
+        changes = {"key": key, "issue_id": issue_id, "description": description}
+        unit.update_ticket(job.row.identifier, **changes, status_category="new")
         cell = unit.tickets(ranges=[job.row.range])
         waiting = unit.unstarted_updates()
         follow = [
@@ -206,53 +158,14 @@ def _record_created(job: Job, key: str, issue_id: str, ours: str) -> TicketRow:
                 f"{key} is its {side} ticket",
                 plan=job.operation.plan,
                 now=job.outside.clock(),
+                after=job.row.identifier,
             )
             for side, other in zip(("next", "previous"), neighbours(job.row, cell), strict=True)
             if other and other.key and other.identifier not in waiting
         ]
         unit.add_operations(follow)
         job.outside.queue.put(unit, follow)
-    return replace(job.row, key=key, issue_id=issue_id)
-
-
-# --- attachments ------------------------------------------------------------------------------------------------------
-
-
-def _attach(job: Job, row: TicketRow, files: Sequence[File], *, crashed: bool) -> int:
-    """Send what is new in one call, then remove what it replaces. How many were sent."""
-    key = row.key or ""
-    with job.outside.store.begin() as unit:
-        known = unit.attachments(row.identifier)
-    wanted = {file.name: _digest(file.content) for file in files}
-    present = {each.name: each for each in known if wanted.get(each.name) == each.digest}
-    missing = [file for file in files if file.name not in present]
-    if missing:
-        _begin(job)
-        sent = job.tracker.attach(key, missing)
-        rows = [AttachmentRow(row.identifier, each.name, each.id, wanted[each.name], each.size) for each in sent]
-        with job.outside.store.begin() as unit:
-            unit.put_attachments(row.identifier, rows)
-        present |= {each.name: each for each in rows}
-    kept = {each.attachment_id for each in present.values()}
-    stale = {each.attachment_id for each in known if _kind(each.name) in {_kind(name) for name in wanted}} - kept
-    if crashed:
-        issue = job.tracker.read([key]).get(key)
-        lost = issue.attachments if issue else ()
-        stale |= {each.id for each in lost if _kind(each.name) in {_kind(name) for name in wanted}} - kept
-    for attachment_id in sorted(stale):
-        job.tracker.detach(attachment_id)
-    if stale:
-        with job.outside.store.begin() as unit:
-            unit.put_attachments(row.identifier, [], removed=sorted(stale))
-    return len(missing)
-
-
-def _kind(name: str) -> str:
-    """`own`, `all`, `diff`, `png`: which of our files it is, however it is packed or split."""
-    for kind in ("own", "all", "diff"):
-        if f".{kind}." in name:
-            return kind
-    return name.rsplit(".", 1)[-1]
+    return replace(job.row, key=key, issue_id=issue_id, description=description)
 
 
 # --- small things -----------------------------------------------------------------------------------------------------
@@ -263,7 +176,7 @@ def _say(job: Job, body: str) -> str:
         return "nothing to do: there is no ticket"
     if job.crashed and any(_squeezed(body) == _squeezed(other) for other in job.tracker.comments(job.row.key)):
         return f"{job.row.key}: had been said before a crash"
-    _begin(job)
+    begin(job)
     job.tracker.comment(job.row.key, body)
     return f"{job.row.key}: commented"
 
@@ -286,31 +199,6 @@ def _ticket_rules(job: Job) -> TicketRules:
 
 def _squeezed(text: str) -> str:
     return "".join(text.split())
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _read(job: Job, row: TicketRow) -> Issue:
-    """The ticket as the tracker has it now; a moved one is followed, a deleted one is gone."""
-    key = row.key or ""
-    issue = job.tracker.read([key]).get(key)
-    if issue is None:
-        raise TicketGone(f"{key} was deleted, or is no longer visible to vmjira")
-    with job.outside.store.begin() as unit:
-        unit.update_ticket(row.identifier, key=issue.key, status=issue.status, status_category=issue.status_category)
-    return issue
-
-
-def _begin(job: Job) -> None:
-    with job.outside.store.begin() as unit:
-        unit.update_operation(job.operation.id, started_at=job.outside.clock())
-
-
-def _record_shown(job: Job, row: TicketRow) -> None:
-    with job.outside.store.begin() as unit:
-        unit.update_ticket(row.identifier, shown=row.facts, sent_ledger=row.ledger)
 
 
 def _later(outside: Outside, operation: OperationRow, error: TrackerUnavailable) -> float:

@@ -14,9 +14,13 @@ from vmjira.flows.ports import OperationRow, OperationState, Outside, Unit
 RULES = "rules"
 
 
-def new_operation(operation: str, identifier: str, reason: str, *, plan: str, now: datetime) -> OperationRow:
-    """A queued operation. Its id carries what it is: the same operation of the same plan is the same row."""
-    return OperationRow(f"{plan}:{operation}:{identifier}", operation, identifier, reason, plan=plan, planned_at=now)
+def new_operation(
+    operation: str, identifier: str, reason: str, *, plan: str, now: datetime, after: str = ""
+) -> OperationRow:
+    """A queued operation. Its id carries what it is: the same operation of the same plan (`after` another ticket's
+    operation of it) is the same row."""
+    id = f"{plan}:{operation}:{identifier}" + (f":after:{after}" if after else "")
+    return OperationRow(id, operation, identifier, reason, plan=plan, planned_at=now)
 
 
 def rows_of(

@@ -120,6 +120,9 @@ class Renderer(Protocol):
     def files(self, view: TicketView, limit: int) -> list[File]:
         """CSVs and the picture; none larger than `limit` bytes. The same view gives the same bytes."""
 
+    def fields(self, view: TicketView, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Further fields of a ticket, with the templates in their texts filled in."""
+
     def comment(self, kind: str, **values: Any) -> str:
         """Text of a comment, from the template `comment_<kind>.j2`."""
 

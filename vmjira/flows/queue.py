@@ -68,6 +68,15 @@ class Queue:
             )
 
 
+def take_over(slots: Iterable[int]) -> None:
+    """Queue again what workers left that died and have no successor. Only while this process is `running`."""
+    DBOS._recover_pending_workflows([executor(slot) for slot in slots])
+
+
+def executor(slot: int) -> str:
+    return f"worker.{slot}"
+
+
 def cell_of(identifier: str) -> str:
     """`category.range` of a ticket's identifier: the queue's partition."""
     return identifier.rsplit(".", 1)[0]
@@ -83,7 +92,7 @@ def running(database_url: str, slot: int, attempt: Attempt, *, threads: int = 8)
             "name": APPLICATION,
             "system_database_url": database_url,
             "application_version": WORKFLOW_VERSION,
-            "executor_id": f"worker.{slot}",
+            "executor_id": executor(slot),
             "log_level": "WARNING",
             "max_executor_threads": threads * 2 + 8,
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,17 @@ class Renderer:
 
     def title(self, policy: Policy, category: Category, range_: Range, iteration: Iteration) -> str:
         return titles.title(policy, category, range_, iteration)
+
+    def fields(self, view: TicketView, fields: Mapping[str, Any]) -> dict[str, Any]:
+        values = ticket_values(view)
+        return {name: self._filled(value, values) for name, value in fields.items()}
+
+    def _filled(self, value: Any, values: Mapping[str, Any]) -> Any:
+        if isinstance(value, str):
+            return self._templates.text(value, values)
+        if isinstance(value, Mapping):
+            return {name: self._filled(part, values) for name, part in value.items()}
+        return [self._filled(part, values) for part in value] if isinstance(value, list | tuple) else value
 
     def comment(self, kind: str, *, view: TicketView | None = None, **values: Any) -> str:
         """The text of `comment_<kind>.j2`: what it needs beside the ticket is told at its top."""

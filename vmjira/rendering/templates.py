@@ -37,6 +37,7 @@ class Templates:
         )
         self._environment.filters["as_markup"] = Wiki
         self._environment.globals["count"] = count
+        self._plain = ImmutableSandboxedEnvironment(autoescape=False, undefined=StrictUndefined)
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
         """Raises RulesInvalid with file and line if an override is at fault."""
@@ -48,6 +49,13 @@ class Templates:
             if problem is None:
                 raise
             raise RulesInvalid([problem]) from error
+
+    def text(self, source: str, values: Mapping[str, Any]) -> str:
+        """A short template from policy.yaml, which checks that it compiles; plain text, nothing is escaped."""
+        try:
+            return self._plain.from_string(source).render(values)
+        except _FAULTS as error:
+            raise RulesInvalid([Problem("policy.yaml", 1, 1, f"fields: {source!r}: {_words(error)}")]) from error
 
     def _path(self, name: str) -> Path | None:
         if name.startswith(OURS):
