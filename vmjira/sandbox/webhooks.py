@@ -30,7 +30,7 @@ def tell(desk: Desk, event: str, issue: Issue, more: dict[str, Any]) -> None:
 def _matches(desk: Desk, text: str, issue: Issue) -> bool:
     if not text.strip():
         return True
-    query = jql.compile_query(text, desk.config, actor=desk.actor, now=desk.tx.now())
+    query = jql.compile_query(text, desk.config, actor=desk.actor, now=desk.tx.now(), strict=False)
     return bool(desk.tx.row(f"SELECT 1 FROM issues WHERE id = ? AND ({query.where})", issue.id, *query.parameters))  # noqa: S608
 
 
