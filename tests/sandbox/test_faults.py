@@ -109,7 +109,16 @@ def test_many_writers_of_several_servers_lose_nothing(tmp_path: Path):
             return answer.json()["key"]
 
         keys = list(pool.map(create, range(40)))
-    assert set(keys) == {f"VM-{n}" for n in range(1, 41)}
+        assert set(keys) == {f"VM-{n}" for n in range(1, 41)}
+
+        def label(n: int) -> None:
+            body = {"update": {"labels": [{"add": f"l{n}"}]}}
+            path = "/rest/api/2/issue/VM-1"
+            assert requests.put((one, other)[n % 2] + path, json=body, headers=headers, timeout=30).status_code == 204
+
+        list(pool.map(label, range(40)))
+        labels = requests.get(f"{one}/rest/api/2/issue/VM-1", headers=headers, timeout=10).json()["fields"]["labels"]
+    assert set(labels) == {f"l{n}" for n in range(40)}
 
 
 @pytest.mark.parametrize(
