@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -113,21 +114,39 @@ class Maker:
         return JiraClient(app.test_client(), self.flavour, version=rest)
 
 
+@pytest.fixture(scope="session")
+def default_apps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Flask]:
+    """Building an application takes longer than most tests; a reset one is as good as new."""
+    folder = tmp_path_factory.mktemp("sandboxes")
+    return {name: create_app(folder / name / "x.sqlite", name) for name in ("cloud", "datacenter")}  # type: ignore
+
+
+def _fresh(apps: dict[str, Flask], flavour: str) -> JiraClient:
+    jira = JiraClient(apps[flavour].test_client(), flavour)
+    jira.control("POST", "/reset")
+    return jira
+
+
 @pytest.fixture(params=["cloud", "datacenter"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Maker:
-    return Maker(tmp_path, request.param)
+def flavour(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture
-def jira(make: Maker) -> JiraClient:
-    return make()
+def make(flavour: str, tmp_path: Path) -> Maker:
+    return Maker(tmp_path, flavour)
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> JiraClient:
-    return Maker(tmp_path, "cloud")()
+def jira(default_apps: dict[str, Flask], flavour: str) -> JiraClient:
+    return _fresh(default_apps, flavour)
 
 
 @pytest.fixture
-def datacenter(tmp_path: Path) -> JiraClient:
-    return Maker(tmp_path, "datacenter")()
+def cloud(default_apps: dict[str, Flask]) -> JiraClient:
+    return _fresh(default_apps, "cloud")
+
+
+@pytest.fixture
+def datacenter(default_apps: dict[str, Flask]) -> JiraClient:
+    return _fresh(default_apps, "datacenter")

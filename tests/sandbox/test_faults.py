@@ -109,7 +109,16 @@ def test_many_writers_of_several_servers_lose_nothing(tmp_path: Path):
             return answer.json()["key"]
 
         keys = list(pool.map(create, range(40)))
-    assert set(keys) == {f"VM-{n}" for n in range(1, 41)}
+        assert set(keys) == {f"VM-{n}" for n in range(1, 41)}
+
+        def label(n: int) -> None:
+            body = {"update": {"labels": [{"add": f"l{n}"}]}}
+            path = "/rest/api/2/issue/VM-1"
+            assert requests.put((one, other)[n % 2] + path, json=body, headers=headers, timeout=30).status_code == 204
+
+        list(pool.map(label, range(40)))
+        labels = requests.get(f"{one}/rest/api/2/issue/VM-1", headers=headers, timeout=10).json()["fields"]["labels"]
+    assert set(labels) == {f"l{n}" for n in range(40)}
 
 
 @pytest.mark.parametrize(
@@ -126,3 +135,15 @@ def test_a_wrong_seed_is_refused_with_the_reason(tmp_path: Path, text, words):
     seed.write_text(text)
     with pytest.raises(SettingsInvalid, match=words):
         create_app(tmp_path / "x.sqlite", seed=seed)
+
+
+def test_the_example_of_the_manual_works(tmp_path: Path):
+    manual = Path(__file__).resolve().parents[2] / "docs" / "sandbox.md"
+    seed = tmp_path / "seed.json"
+    seed.write_text(manual.read_text(encoding="utf-8").partition("```json")[2].partition("```")[0])
+    jira = Maker(tmp_path, "datacenter")(seed=seed)
+    jira.token = "another-token"
+    assert [jira.call("POST", "/issue", BODY).status_code for _ in range(2)] == [503, 503]
+    key = jira.create(project="SEC")
+    assert jira.transit(key, "Shut it", resolution={"name": "Done"}).status_code == 204
+    assert jira.call("DELETE", f"/issue/{key}").status_code == 403

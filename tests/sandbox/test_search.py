@@ -112,6 +112,12 @@ def test_a_data_center_counts(datacenter: JiraClient):
     assert datacenter.call("GET", "/search/jql", query={"jql": "project = VM"}, wrong=True).status_code == 404
 
 
+def test_a_data_center_may_be_asked_not_to_validate(datacenter: JiraClient):
+    key = datacenter.create()
+    asked = {"jql": f"key in ({key}, VM-77)", "validateQuery": "false"}
+    assert datacenter.call("GET", "/search", query=asked).get_json()["total"] == 1
+
+
 def test_a_lagging_index_shows_the_past_until_reconciled(tmp_path):
     cloud = Maker(tmp_path, "cloud")(index_lag=30.0)
     cloud.create(labels=["vmjira"])

@@ -59,7 +59,7 @@ def answer(fault: Fault) -> Response:
     if fault.drop:
         drop_connection()
     body = json.dumps({"errorMessages": [f"Sandbox fault {fault.status}"], "errors": {}})
-    response = Response(body, status=fault.status, mimetype="application/json")
+    response = Response(body, status=fault.status or 500, mimetype="application/json")
     if fault.retry_after is not None:
         response.headers["Retry-After"] = str(fault.retry_after)
     if fault.status == 429:

@@ -49,9 +49,10 @@ def compile_query(
     actor: User,
     now: float,
     find: Callable[[str], int | None] = lambda _: None,
+    strict: bool = True,
 ) -> Query:
     """Raise JiraError 400 for what Jira would refuse. `find` gives the id of an issue by its key."""
-    context = Context(config, actor, now, find)
+    context = Context(config, actor, now, find, strict)
     return _Parser(text, context).query()
 
 

@@ -43,6 +43,7 @@ class Context:
     actor: User
     now: float
     find: Callable[[str], int | None]
+    strict: bool  # a value that does not exist is an error, else it matches nothing
 
 
 def compile_clause(field: str, operator: str, terms: list[Term], context: Context) -> Condition:
@@ -95,13 +96,13 @@ def _column(name: str) -> str:
 
 
 def _values(name: str, term: Term, context: Context) -> Iterable[object]:
-    """The stored values that a term means; one that means none is an error, as Jira validates queries."""
+    """The stored values that a term means."""
     config, text = context.config, term.value
     if name in {"assignee", "reporter", "creator"}:
         found: list[object] = _people(term, context)
     elif name == "key":
-        found = [context.find(text)]
-        if found == [None]:
+        found = [id_ for id_ in (context.find(text),) if id_ is not None]
+        if not found and context.strict:
             raise JiraError(400, f"An issue with key '{text}' does not exist for field 'key'.")
     elif name == "labels":
         return [text]
@@ -111,7 +112,7 @@ def _values(name: str, term: Term, context: Context) -> Iterable[object]:
     else:
         known = _KNOWN[name](config)
         found = [value for value, names in known if text.lower() in (label.lower() for label in names)]
-    if not found:
+    if not found and context.strict:
         raise JiraError(400, f"The value '{text}' does not exist for the field '{name}'.")
     return found
 

@@ -27,7 +27,7 @@ POLICY = (
 )
 _ACTOR, _TOKEN = "sandbox_actor", "sandbox_csrf"
 
-views = Blueprint("pages", __name__, static_folder="static", static_url_path="/static", template_folder="templates")
+views = Blueprint("pages", __name__)
 
 
 @views.before_request
@@ -75,12 +75,12 @@ def show_error(error: JiraError) -> str:
     messages = [*error.messages, *(f"{name}: {text}" for name, text in error.errors.items())]
     if not g.get("desk"):
         open_desk(sandbox().config.users[0])
-    return render_template("sandbox/error.html", messages=messages, status=error.status)
+    return render_template("error.html", messages=messages, status=error.status)
 
 
 @views.get("/")
 def show_board() -> str:
-    return render_template("sandbox/board.html", board=board.board(desk(), request.args))
+    return render_template("board.html", board=board.board(desk(), request.args))
 
 
 @views.get("/browse/<key>")
@@ -88,7 +88,7 @@ def ticket(key: str) -> str | AnyResponse:
     issue = desk().find(key)
     if issue.key != key:
         return redirect(url_for("pages.ticket", key=issue.key))
-    return render_template("sandbox/ticket.html", ticket=board.ticket(desk(), issue), edit=request.args.get("edit"))
+    return render_template("ticket.html", ticket=board.ticket(desk(), issue), edit=request.args.get("edit"))
 
 
 def _back(issue: Issue) -> AnyResponse:
@@ -214,6 +214,4 @@ def table(id_: int) -> str:
     issue = desk().find(str(row["issue"]))
     shown = rows[1 : ROWS_SHOWN + 1]
     head = rows[0] if rows else []
-    return render_template(
-        "sandbox/table.html", file=row, issue=issue, head=head, rows=shown, total=max(len(rows) - 1, 0)
-    )
+    return render_template("table.html", file=row, issue=issue, head=head, rows=shown, total=max(len(rows) - 1, 0))

@@ -28,7 +28,8 @@ def search() -> Answer:
     if rest.config().cloud:
         raise JiraError(410, REMOVED)
     asked = _asked("jql", "startAt", "maxResults", "fields", "expand", "validateQuery")
-    query = _compile(asked.get("jql", ""), strict=str(asked.get("validateQuery", True)).lower() == "true")
+    strict = str(asked.get("validateQuery", "true")).lower() in {"true", "strict"}
+    query = _compile(asked.get("jql", ""), strict=strict)
     start, limit = _whole(asked, "startAt", 0), min(_whole(asked, "maxResults", 50), DC_LIMIT)
     found = _find(query, limit=limit, start=start)
     total = desk().tx.rows(f"SELECT count(*) AS n FROM issues WHERE {query.where}", *query.parameters)  # noqa: S608
@@ -73,16 +74,15 @@ def _asked(*allowed: str) -> dict[str, Any]:
 
 
 def _compile(text: Any, *, strict: bool = True) -> jql.Query:
-    """Not strict: keys of issues that do not exist find nothing instead of being an error."""
     if not isinstance(text, str):
         raise JiraError(400, "'jql' must be a string")
     actor, transaction = desk().actor, desk().tx
 
     def find(key: str) -> int | None:
         issue = transaction.issue(key)
-        return issue.id if issue else None if strict else -1
+        return issue.id if issue else None
 
-    return jql.compile_query(text, rest.config(), actor=actor, now=transaction.now(), find=find)
+    return jql.compile_query(text, rest.config(), actor=actor, now=transaction.now(), find=find, strict=strict)
 
 
 def _bounded(asked: dict[str, Any]) -> jql.Query:

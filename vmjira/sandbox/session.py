@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from vmjira.sandbox.desk import Desk
 from vmjira.sandbox.sender import Sender
 from vmjira.sandbox.shapes import Shapes
 from vmjira.sandbox.store import Store
+
+_WRITES = {"POST", "PUT", "DELETE"}
+_READS = re.compile(r"/search\b|/bulkfetch$")  # questions that are too long for an address
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ def open_desk(user: User) -> Desk:
     part = sandbox()
     g.stack = ExitStack()
     transaction = g.stack.enter_context(part.store.begin())
+    if request.method in _WRITES and not _READS.search(request.path):
+        request.get_data(parse_form_data=True)  # a slow upload must not hold the lock
+        transaction.lock()  # before anything is read, so that no other writer's change is written over
     base = part.config.base_url.rstrip("/") or request.host_url.rstrip("/")
     shapes = Shapes(transaction, part.config, base=base, version=g.get("version", "2"))
     g.desk = Desk(transaction, part.config, user, shapes)

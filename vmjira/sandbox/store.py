@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -109,22 +110,29 @@ class Store:
     def __init__(self, database: Path, config: Config) -> None:
         self._database = database
         self._config = config
+        # Kept open between transactions: whoever closes the last one has to fold the write-ahead log into the file.
+        self._idle: deque[sqlite3.Connection] = deque()
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
         """Everything in it happens, or nothing; writers queue, readers do not wait for them."""
-        with closing(self._connect()) as connection:
-            transaction = Transaction(connection, self._config)
-            try:
-                yield transaction
-                transaction.commit()
-            except BaseException:
-                connection.rollback()
-                raise
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
+        transaction = Transaction(connection, self._config)
+        try:
+            yield transaction
+            transaction.commit()
+        except BaseException:
+            transaction.rollback()
+            raise
+        finally:
+            self._idle.append(connection)
 
     def _connect(self) -> sqlite3.Connection:
         self._database.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._database, timeout=30, isolation_level=None)
+        connection = sqlite3.connect(self._database, timeout=30, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:

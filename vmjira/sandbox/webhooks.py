@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from vmjira.sandbox import jql
 
 if TYPE_CHECKING:
-    from vmjira.sandbox.desk import Desk
+    from vmjira.sandbox.parts import Parts
     from vmjira.sandbox.store import Issue
 
 
-def tell(desk: Desk, event: str, issue: Issue, more: dict[str, Any]) -> None:
+def tell(desk: Parts, event: str, issue: Issue, more: dict[str, Any]) -> None:
     """Put the event into the outbox of every webhook that wants it; sent when the transaction has committed."""
     hooks = desk.tx.rows("SELECT * FROM webhooks WHERE active")
     wanted = [hook for hook in hooks if event in json.loads(hook["events"]) and _matches(desk, hook["jql"], issue)]
@@ -27,14 +27,14 @@ def tell(desk: Desk, event: str, issue: Issue, more: dict[str, Any]) -> None:
     desk.tx.wrote_outbox = True
 
 
-def _matches(desk: Desk, text: str, issue: Issue) -> bool:
+def _matches(desk: Parts, text: str, issue: Issue) -> bool:
     if not text.strip():
         return True
-    query = jql.compile_query(text, desk.config, actor=desk.actor, now=desk.tx.now())
+    query = jql.compile_query(text, desk.config, actor=desk.actor, now=desk.tx.now(), strict=False)
     return bool(desk.tx.row(f"SELECT 1 FROM issues WHERE id = ? AND ({query.where})", issue.id, *query.parameters))  # noqa: S608
 
 
-def _body(desk: Desk, event: str, issue: Issue, more: dict[str, Any]) -> dict[str, Any]:
+def _body(desk: Parts, event: str, issue: Issue, more: dict[str, Any]) -> dict[str, Any]:
     head = {"timestamp": int(desk.tx.now() * 1000), "webhookEvent": event}
     if event.startswith("comment_"):
         if not desk.config.cloud:  # a Data Center does not say which issue; its id is in the comment's address
