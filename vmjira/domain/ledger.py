@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -35,7 +35,7 @@ def touched(known_hosts: pl.DataFrame, scan: Scan, rulebook: Rulebook) -> set[st
     """The ranges ("" for none) whose lives `fold` needs or may change."""
     hosts = merge(identify(scan, rulebook))
     known = known_hosts.join(hosts, on="host", how="semi")
-    gone = lost(known_hosts, rulebook.policy.forget_after, at=scan.finished_at)
+    gone = lost(known_hosts, rulebook.policy.forget_after, at=scan.finished_at.astimezone(UTC))
     forgotten = known_hosts.filter(pl.col("host").is_in(gone.implode()))
     before = pl.concat([known, forgotten])["ranges"].explode().drop_nulls()
     return {*hosts["range"].fill_null(NO_RANGE), *known["range"].fill_null(NO_RANGE), *before}
@@ -43,14 +43,17 @@ def touched(known_hosts: pl.DataFrame, scan: Scan, rulebook: Rulebook) -> set[st
 
 def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook) -> Folded:
     """The knowledge after the scan. The same scan once more changes nothing."""
+    end = scan.finished_at.astimezone(UTC)
     identified = identify(scan, rulebook)
     merged = merge(identified)
     hosts = newer(merged, knowledge.hosts, scan.scanner)
     known = remember(knowledge.hosts, hosts, scan.scanner)
     summary = newest(known.join(hosts, on="host", how="semi"))
     owners = summary["range"].fill_null(NO_RANGE).unique()
-    iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=scan.finished_at, rescan=scan.rescan)
-    now = Knowledge(knowledge.lives, known, learn(knowledge.vulnerabilities, scan), iterations)
+    iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=end, rescan=scan.rescan)
+    now = Knowledge(
+        knowledge.lives, known, learn(knowledge.vulnerabilities, scan.vulnerabilities, as_of=end), iterations
+    )
     facts = (
         hosts.drop("range")
         .join(summary.select("host", to_range="range"), on="host")
@@ -58,13 +61,17 @@ def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook) -> Folded:
     )
     observed = observe(scan, identified, facts)
     seen, changed = _observe(now, observed, Cells(rulebook, now.vulnerabilities, summary), rounds)
-    after, gone = _forget(seen, rulebook, at=scan.finished_at)
+    after, gone = _forget(seen, rulebook, at=end)
     skipped = frozenset(merged["host"]) - frozenset(hosts["host"])
     return Folded(after, changed | gone, rounds, skipped, identified["key"].null_count())
 
 
-def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime) -> Folded:
-    """The knowledge under new rules, accepted `at`: all that belongs elsewhere now moves, at once."""
+def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime, before: Rulebook | None = None) -> Folded:
+    """The knowledge under new rules, accepted `at`: all that belongs elsewhere now moves, at once.
+
+    Acceptances that the rules `before` gave, and these do not give any more, hold no longer than till `at`.
+    """
+    at = at.astimezone(UTC)
     known = knowledge.hosts.with_columns(range=ranges_of(knowledge.hosts["ip"], rulebook))
     known = within_ranges(known, knowledge.hosts)
     cells = Cells(rulebook, knowledge.vulnerabilities, newest(known))
@@ -75,8 +82,23 @@ def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime) -> Fo
     iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=True)
     verdict = rows.with_columns(k=ordinals("to_range", rounds), own_k=ordinals("range", running_ordinals(iterations)))
     kept, begun = advance(heads, verdict, iterations)
+    changed = _ranges(heads.filter(differs(heads, kept)), begun)
+    if before and before.acceptances:
+        rest, shortened = withdraw(rest, cells, replace(cells, rulebook=before), at=at)
+        changed |= _ranges(shortened)
     now = Knowledge(pl.concat([rest, kept, begun]), known, knowledge.vulnerabilities, iterations)
-    return Folded(now, _ranges(heads.filter(differs(heads, kept)), begun), rounds)
+    return Folded(now, changed, rounds)
+
+
+def withdraw(lives: pl.DataFrame, now: Cells, before: Cells, *, at: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Ended lives, and those among them whose acceptance, given by the rules `before`, ends earlier `now`."""
+    accepted = (pl.col("ended_as") == "accepted").fill_null(value=False) & ~pl.col("superseded")
+    rows = lives.with_columns(
+        _old=before.accepted_until(), _new=pl.max_horizontal(now.accepted_until(), pl.lit(at, Time))
+    )
+    earlier = accepted & (pl.col("accepted_until") == pl.col("_old")) & (pl.col("_new") < pl.col("accepted_until"))
+    after = rows.with_columns(pl.when(earlier).then("_new").otherwise("accepted_until").alias("accepted_until"))
+    return after.select(lives.columns), rows.filter(earlier.fill_null(value=False))
 
 
 def unseen(heads: pl.DataFrame, known: pl.DataFrame, cells: Cells, *, at: datetime) -> pl.DataFrame:

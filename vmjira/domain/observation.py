@@ -29,7 +29,7 @@ class Observation:
     unmade: pl.DataFrame
 
     def match(self, lives: pl.DataFrame) -> pl.DataFrame:
-        """Row by row as `lives` (LEDGER), numbers of what it is about in this scan, or null: h, c, and f of a finding."""
+        """Row by row as `lives` (LEDGER): h, c, and f of the finding in this scan, or nulls."""
         rows = pl.concat(
             [
                 _beside(lives.select("host"), self.hosts.select("host", "h")),
