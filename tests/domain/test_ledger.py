@@ -85,6 +85,16 @@ def test_a_finding_seen_again_keeps_its_first_iteration_and_takes_ports_and_seve
     assert (life["severity"], life["ports"]) == ("low", ["8443/tcp"])
 
 
+def test_the_last_iteration_never_goes_back() -> None:
+    """Two long scans in parallel: the one that ended first looked at the host last."""
+    long = scan(day(7), [host(PC, scanned_at=day(5))], [finding(PC, "a")])
+    short = scan(day(6), [host(PC, scanned_at=day(6))], [finding(PC, "a"), finding(PC, "b")])
+    knowledge = fold_all(long, short)
+    life = only(knowledge)
+    assert (life["last_seen"], label(knowledge, life, "last_iteration")) == (day(6), "2026-W24")
+    assert label(knowledge, only(knowledge, "b"), "last_iteration") == "2026-W23"
+
+
 def test_the_same_scan_twice_changes_nothing() -> None:
     once = fold(fold_all(seen(0)), clean(7), RULES)
     again = fold(once.knowledge, clean(7), RULES)
