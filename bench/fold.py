@@ -63,7 +63,7 @@ def checks() -> pl.DataFrame:
     number = pl.int_range(CHECKS, eager=True)
     facts = {
         "scanner": pl.lit("nessus"), "vulnerability_id": _check(number), "title": pl.format("Vulnerability {}", number),
-        "family": pl.format("Family {}", number % 23), "severity": pl.Series(SEVERITIES).gather(number % 5),
+        "family": pl.format("Family {}", number % 23), "severity": pl.Series(SEVERITIES[1:]).gather(number % 4),
     }  # fmt: skip
     return _frame(facts, VULNERABILITIES)
 
@@ -76,7 +76,7 @@ def findings(hosts: int, week: int) -> pl.DataFrame:
     ports = pl.Series(["443/tcp", "445/tcp", "8443/tcp"])
     facts = {
         "host": _address(host), "scanner": pl.lit("nessus"), "vulnerability_id": _check(number),
-        "severity": pl.Series(SEVERITIES).gather(number % 5), "ports": pl.concat_list(ports.gather(number % 3)),
+        "severity": pl.Series(SEVERITIES[1:]).gather(number % 4), "ports": pl.concat_list(ports.gather(number % 3)),
     }  # fmt: skip
     return _frame(facts, FINDINGS)
 

@@ -181,7 +181,9 @@ class Model:
 
     # --- a scan
 
-    def observe(self, rules: Rules, scan: Scan) -> list[tuple[str, dict[str, Any], dict[str, dict[str, Any]], set[str]]]:
+    def observe(
+        self, rules: Rules, scan: Scan
+    ) -> list[tuple[str, dict[str, Any], dict[str, dict[str, Any]], set[str]]]:
         """Host key, facts, findings by vulnerability, checks not made, of each host; the same host twice is one."""
         findings = scan.findings.collect().to_dicts()
         unmade = scan.unmade.to_dicts()
@@ -231,10 +233,13 @@ class Model:
                     self.move(rules, known[finding], known[finding].category, range_, facts["scanned_at"], rounds)
             ids = {finding[2] for finding in known if finding[1] == scan.scanner}
             for vulnerability in sorted(ids | findings.keys()):
-                self.fold_finding(rules, scan, (host, range_, vulnerability), facts, findings, unmade, rounds)
+                self.fold_finding(
+                    rules, scan, (host, range_, vulnerability),
+                    facts=facts, findings=findings, unmade=unmade, rounds=rounds,
+                )  # fmt: skip
         self.forget(rules, scan.finished_at)
 
-    def fold_finding(self, rules, scan, place, facts, findings, unmade, rounds) -> None:  # type: ignore[no-untyped-def]
+    def fold_finding(self, rules, scan, place, *, facts, findings, unmade, rounds) -> None:  # type: ignore[no-untyped-def]
         host, range_, vulnerability = place
         at, authenticated = facts["scanned_at"], facts["authenticated"]
         seen = findings.get(vulnerability)
@@ -321,9 +326,14 @@ class Model:
 
     # --- rules and acceptances
 
-    def apply_rules(self, rules: Rules, at: datetime) -> None:
+    def apply_rules(self, rules: Rules, at: datetime, *, before: Rules) -> None:
         for known in self.known.values():
             known["range"] = rules.range(known["ip"])
+        for life in self.lives:
+            if life.ended_as == "accepted" and not life.superseded and life.accepted_until > at:
+                now = max(self.accepted_until(rules, life) or at, at)
+                if life.accepted_until == self.accepted_until(before, life) and now < life.accepted_until:
+                    life.accepted_until = now
         for life in [one for one in self.lives if one.open]:
             category, range_ = self.category(rules, life), self.newest(life.host)["range"]
             rowless = category is None and life.severity == "info"

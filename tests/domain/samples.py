@@ -10,6 +10,8 @@ from typing import Any
 import polars as pl
 
 from vmjira.domain.frames import FINDINGS, HOSTS, UNMADE, VULNERABILITIES, Scan
+from vmjira.domain.knowledge import Knowledge
+from vmjira.domain.ledger import fold
 from vmjira.domain.rulebook import Category, Network, Range, Rulebook
 
 START = datetime(2026, 6, 1, 12, tzinfo=UTC)  # a Monday, in week 23
@@ -66,3 +68,10 @@ def scan(
         unmade=pl.DataFrame(list(unmade), schema=UNMADE, orient="row"),
         **facts,
     )
+
+
+def fold_all(*scans: Scan, rules: Rulebook = RULES, start: Knowledge | None = None) -> Knowledge:
+    knowledge = start or Knowledge()
+    for one in scans:
+        knowledge = fold(knowledge, one, rules).knowledge
+    return knowledge

@@ -134,9 +134,11 @@ def test_frames_and_model_agree_and_every_promise_holds(events: list[Scan | NewR
     model, knowledge, now = Model(), Knowledge(), RULES[0]
     for event in events:
         if isinstance(event, NewRules):
-            now = RULES[event.which]
-            knowledge = apply_rules(knowledge, now.book, at=day(event.at)).knowledge
-            model.apply_rules(now, day(event.at))
+            last, now = now, RULES[event.which]
+            lives, changed = knowledge.lives, apply_rules(knowledge, now.book, at=day(event.at), before=last.book)
+            knowledge = changed.knowledge
+            model.apply_rules(now, day(event.at), before=last)
+            assert_changes_are_named(lives, knowledge.lives, changed.changed)
         else:
             before, folded = knowledge, fold(knowledge, event, now.book)
             knowledge = folded.knowledge

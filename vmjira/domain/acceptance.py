@@ -67,6 +67,7 @@ def _is_vulnerability(name: str, catalogue: pl.DataFrame) -> pl.Expr:
 
 def accept(knowledge: Knowledge, which: pl.Expr, *, at: datetime, until: datetime) -> Knowledge:
     """The open lives that `which` (an expression on LEDGER) selects end as accepted `at`; it holds before `until`."""
+    at, until = at.astimezone(UTC), until.astimezone(UTC)
     accepted = pl.col("ended_as").is_null() & which
     lives = knowledge.lives.with_columns(
         accepted_until=pl.when(accepted).then(pl.lit(until, Time)).otherwise("accepted_until")

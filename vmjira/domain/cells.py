@@ -35,8 +35,10 @@ class Cells:
             self.rulebook.categories,
         )
         placed = findings.with_columns(to_category=category)
-        until = accepted_until(self.rulebook.acceptances, self.hosts, self.catalogue, self.rulebook.policy.timezone)
         named = placed.select("host", "scanner", "vulnerability_id", category="to_category", range="to_range")
-        return placed.with_columns(
-            named.select(until=until).to_series() if self.rulebook.acceptances else until.alias("until")
-        )
+        return placed.hstack(named.with_columns(until=self.accepted_until()).select("until"))
+
+    def accepted_until(self) -> pl.Expr:
+        """The end of the latest acceptance that names a life: on host, scanner, vulnerability_id, category, range."""
+        policy = self.rulebook.policy
+        return accepted_until(self.rulebook.acceptances, self.hosts, self.catalogue, policy.timezone)

@@ -9,7 +9,7 @@ from functools import partial
 import polars as pl
 
 from vmjira.domain.classify import newest
-from vmjira.domain.frames import CATALOGUE, ITERATIONS, KNOWN_HOSTS, LEDGER, Scan, empty
+from vmjira.domain.frames import CATALOGUE, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
 from vmjira.domain.iterations import NO_RANGE
 
 
@@ -67,11 +67,12 @@ def lost(known: pl.DataFrame, forget_after: timedelta | None, *, at: datetime) -
     return by_host.filter((pl.col("observed_at") <= at - forget_after) & ~pl.col("gone"))["host"]
 
 
-def learn(catalogue: pl.DataFrame, scan: Scan) -> pl.DataFrame:
-    """CATALOGUE with the scan's texts: the scan with the latest end wins, a late one adds only what is unknown."""
+def learn(catalogue: pl.DataFrame, texts: pl.DataFrame, *, as_of: datetime) -> pl.DataFrame:
+    """CATALOGUE with the texts (VULNERABILITIES) of a scan that ended `as_of`: the latest scan wins.
+
+    A late scan adds only what is unknown.
+    """
     key = ["scanner", "vulnerability_id"]
-    news = scan.vulnerabilities.with_columns(as_of=pl.lit(scan.finished_at).cast(CATALOGUE["as_of"]))
-    kept = catalogue.join(news, on=key, how="anti")
-    both = catalogue.join(news, on=key, how="semi")
-    older = both.filter(pl.col("as_of") >= scan.finished_at)
-    return pl.concat([kept, older, news.join(older, on=key, how="anti")])
+    news = texts.unique(key, keep="last", maintain_order=True).with_columns(as_of=pl.lit(as_of, CATALOGUE["as_of"]))
+    newer = catalogue.join(news, on=key, how="semi").filter(pl.col("as_of") >= as_of)
+    return pl.concat([catalogue.join(news, on=key, how="anti"), newer, news.join(newer, on=key, how="anti")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -35,7 +35,7 @@ def touched(known_hosts: pl.DataFrame, scan: Scan, rulebook: Rulebook) -> set[st
     """The ranges ("" for none) whose lives `fold` needs or may change."""
     hosts = merge(identify(scan, rulebook))
     known = known_hosts.join(hosts, on="host", how="semi")
-    gone = lost(known_hosts, rulebook.policy.forget_after, at=scan.finished_at)
+    gone = lost(known_hosts, rulebook.policy.forget_after, at=scan.finished_at.astimezone(UTC))
     forgotten = known_hosts.filter(pl.col("host").is_in(gone.implode()))
     before = pl.concat([known, forgotten])["ranges"].explode().drop_nulls()
     return {*hosts["range"].fill_null(NO_RANGE), *known["range"].fill_null(NO_RANGE), *before}
@@ -43,14 +43,17 @@ def touched(known_hosts: pl.DataFrame, scan: Scan, rulebook: Rulebook) -> set[st
 
 def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook) -> Folded:
     """The knowledge after the scan. The same scan once more changes nothing."""
+    at = scan.finished_at.astimezone(UTC)
     identified = identify(scan, rulebook)
     merged = merge(identified)
     hosts = newer(merged, knowledge.hosts, scan.scanner)
     known = remember(knowledge.hosts, hosts, scan.scanner)
     summary = newest(known.join(hosts, on="host", how="semi"))
     owners = summary["range"].fill_null(NO_RANGE).unique()
-    iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=scan.finished_at, rescan=scan.rescan)
-    now = Knowledge(knowledge.lives, known, learn(knowledge.vulnerabilities, scan), iterations)
+    iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=scan.rescan)
+    now = Knowledge(
+        knowledge.lives, known, learn(knowledge.vulnerabilities, scan.vulnerabilities, as_of=at), iterations
+    )
     facts = (
         hosts.drop("range")
         .join(summary.select("host", to_range="range"), on="host")
@@ -58,41 +61,59 @@ def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook) -> Folded:
     )
     observed = observe(scan, identified, facts)
     seen, changed = _observe(now, observed, Cells(rulebook, now.vulnerabilities, summary), rounds)
-    after, gone = _forget(seen, rulebook, at=scan.finished_at)
+    after, gone = _forget(seen, rulebook, at=at)
     skipped = frozenset(merged["host"]) - frozenset(hosts["host"])
     return Folded(after, changed | gone, rounds, skipped, identified["key"].null_count())
 
 
-def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime) -> Folded:
-    """The knowledge under new rules, accepted `at`: all that belongs elsewhere now moves, at once."""
+def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime, before: Rulebook | None = None) -> Folded:
+    """The knowledge under new rules, accepted `at`: all that belongs elsewhere now moves, at once.
+
+    Acceptances that the rules `before` gave, and these do not give any more, hold no longer than till `at`.
+    """
+    at = at.astimezone(UTC)
     known = knowledge.hosts.with_columns(range=ranges_of(knowledge.hosts["ip"], rulebook))
     known = within_ranges(known, knowledge.hosts)
     cells = Cells(rulebook, knowledge.vulnerabilities, newest(known))
-    concerned = pl.col("ended_as").is_null()
-    rest, heads = knowledge.lives.filter(~concerned), knowledge.lives.filter(concerned)
-    rows = cells.place(unseen(heads, known, cells, at=at))
-    owners = rows.filter(ELSEWHERE & ~NO_ROW)["to_range"].fill_null(NO_RANGE).unique()
+    lives, changed = knowledge.lives, frozenset[str]()
+    if before and before.acceptances:
+        lives, changed = _withdraw(lives, cells, replace(cells, rulebook=before), at=at)
+    rest, heads = _split(lives, pl.col("ended_as").is_null())
+    rows = cells.place(_unseen(heads, known, cells, at=at))
+    moving = pl.col("at").is_not_null() & ELSEWHERE & ~NO_ROW
+    owners = rows.filter(moving)["to_range"].fill_null(NO_RANGE).unique()
     iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=True)
     verdict = rows.with_columns(k=ordinals("to_range", rounds), own_k=ordinals("range", running_ordinals(iterations)))
     kept, begun = advance(heads, verdict, iterations)
     now = Knowledge(pl.concat([rest, kept, begun]), known, knowledge.vulnerabilities, iterations)
-    return Folded(now, _ranges(heads.filter(differs(heads, kept)), begun), rounds)
+    return Folded(now, changed | _ranges(heads.filter(differs(heads, kept)), begun), rounds)
 
 
-def unseen(heads: pl.DataFrame, known: pl.DataFrame, cells: Cells, *, at: datetime) -> pl.DataFrame:
-    """Open lives with where their hosts belong now, as if observed `at` without seeing any finding."""
+def _withdraw(lives: pl.DataFrame, now: Cells, before: Cells, *, at: datetime) -> tuple[pl.DataFrame, frozenset[str]]:
+    """Shorten acceptances that the rules `before` gave and that end earlier `now`; the ranges in which any does."""
+    accepted = (pl.col("ended_as") == "accepted").fill_null(value=False) & ~pl.col("superseded")
+    rest, rows = lives.filter(~accepted), lives.filter(accepted)
+    old, new = before.accepted_until(), pl.max_horizontal(now.accepted_until(), pl.lit(at, Time))
+    earlier = rows.select((pl.col("accepted_until") == old) & (new < pl.col("accepted_until"))).to_series()
+    shorter = pl.when(earlier).then(new).otherwise("accepted_until").alias("accepted_until")
+    return pl.concat([rest, rows.with_columns(shorter)]), _ranges(rows.filter(earlier))
+
+
+def _unseen(lives: pl.DataFrame, known: pl.DataFrame, cells: Cells, *, at: datetime) -> pl.DataFrame:
+    """Row by row, where the open `lives` belong now, as if their hosts were observed `at` without any finding."""
     facts = known.select("host", "scanner", *cells.columns)
     return (
-        heads.join(facts, on=["host", "scanner"], how="left", maintain_order="left")
-        .join(cells.hosts.select("host", to_range="range"), on="host", how="left", maintain_order="left")
-        .with_columns(
-            at=pl.lit(at, Time),
+        lives.select(
+            *("host", "scanner", "vulnerability_id", "category", "range"),
+            at=pl.when(pl.col("ended_as").is_null()).then(pl.lit(at, Time)),
             present=pl.lit(value=False),
             fixed=pl.lit(value=False),
             authenticated=pl.lit(None, pl.Boolean),
             to_severity="severity",
             to_ports="ports",
         )
+        .join(facts, on=["host", "scanner"], how="left", maintain_order="left")
+        .join(cells.hosts.select("host", to_range="range"), on="host", how="left", maintain_order="left")
     )
 
 
@@ -100,7 +121,7 @@ def _observe(
     now: Knowledge, observed: Observation, cells: Cells, rounds: Mapping[str, int]
 ) -> tuple[Knowledge, frozenset[str]]:
     """The knowledge after the observation, and the ranges in which any life differs."""
-    rest, heads = _split(now.lives, observed.hosts["host"])
+    rest, heads = _split(now.lives, pl.col("host").is_in(observed.hosts["host"].implode()) & ~pl.col("superseded"))
     matched = observed.match(heads)
     own = running_ordinals(now.iterations) | dict(rounds)
     to_category = pl.when("ours").then("to_category").otherwise("category").alias("to_category")
@@ -115,9 +136,9 @@ def _observe(
     return replace(now, lives=pl.concat(parts)), changed
 
 
-def _split(lives: pl.DataFrame, hosts: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The lives that are not concerned, and those to look at: the last lives of the hosts."""
-    concerned = lives.select(pl.col("host").is_in(hosts.implode()) & ~pl.col("superseded")).to_series()
+def _split(lives: pl.DataFrame, which: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rest, and the lives to look at: at least those that `which` selects."""
+    concerned = lives.select(which).to_series()
     if concerned.sum() * 2 > lives.height:  # looking at all costs less than copying those
         return lives.clear(), lives
     return lives.filter(~concerned), lives.filter(concerned)

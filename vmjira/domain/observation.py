@@ -29,7 +29,7 @@ class Observation:
     unmade: pl.DataFrame
 
     def match(self, lives: pl.DataFrame) -> pl.DataFrame:
-        """Row by row as `lives` (LEDGER), numbers of what it is about in this scan, or null: h, c, and f of a finding."""
+        """Row by row as `lives` (LEDGER): h, c, and f of the finding in this scan, or nulls."""
         rows = pl.concat(
             [
                 _beside(lives.select("host"), self.hosts.select("host", "h")),
@@ -106,7 +106,7 @@ def observe(scan: Scan, identified: pl.DataFrame, hosts: pl.DataFrame) -> Observ
         .group_by("pair")
         .agg(pl.col("to_severity").max(), pl.col("to_ports").explode().drop_nulls().unique().sort())
     )
-    findings = pl.concat([rows.filter(~pl.col("twice")).select(united.columns), united])
+    findings = pl.concat([rows.filter(~pl.col("twice")).select(united.columns), united], rechunk=True)
     unmade = scan.unmade.join(refs, on="host").join(checks, on="vulnerability_id").select(pair=_PAIR)
     return Observation(scan, hosts, checks, findings, unmade)
 

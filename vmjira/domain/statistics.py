@@ -122,3 +122,15 @@ def top_hosts(lives: pl.DataFrame, k: int, hosts: pl.DataFrame, n: int) -> pl.Da
         .head(n)
         .select("category", "host", "ip", "hostname", "score", "findings")
     )
+
+
+def uncategorised(lives: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
+    """range, family, severity, findings, hosts: what is open without a cell, as no category or no range takes it."""
+    families = catalogue.select("scanner", "vulnerability_id", "family")
+    return (
+        lives.filter(_OPEN, ~_IN_CELL)
+        .join(families, on=["scanner", "vulnerability_id"], how="left")
+        .group_by("range", "family", "severity")
+        .agg(findings=pl.len().cast(pl.Int64), hosts=pl.col("host").n_unique().cast(pl.Int64))
+        .sort("range", "family", "severity", descending=[False, False, True])
+    )
