@@ -22,7 +22,7 @@ def check(text: str) -> str:
     """`text` itself. Raise ValueError with words for a person unless it is a cron expression."""
     parts = text.split()
     if len(parts) != len(FIELDS):
-        raise ValueError(f"{quoted(text)} has {len(parts)} fields; {ALLOWED}")
+        raise ValueError(f"{quoted(text)} is no cron expression; {ALLOWED}")
     for part, (name, low, high, names) in zip(parts, FIELDS, strict=True):
         for item in part.split(","):
             _check_item(item, text, (name, low, high, names))
@@ -38,7 +38,7 @@ def _check_item(item: str, text: str, field: tuple[str, int, int, tuple[str, ...
     single_step = slash and not dash and first != "*"  # '5/10': some crons refuse it
     if start is None or end is None or start > end or (dash and not last) or not steps or single_step:
         wanted = f"{names[0]} to {names[-1]} by name" if name == "day of week" else f"{low} to {high}"
-        raise ValueError(f"{quoted(text)}: {quoted(item)} is no {name}: {wanted}, *, a-b, a,b or */n; {ALLOWED}")
+        raise ValueError(f"{quoted(text)}: {quoted(item)} is no {name}; allowed: {wanted}, *, a-b, a,b and */n")
 
 
 def _number(word: str, field: tuple[str, int, int, tuple[str, ...]]) -> int | None:

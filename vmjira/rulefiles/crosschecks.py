@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
-from polars.exceptions import PolarsError
 
 from vmjira.domain.rulebook import Network
 from vmjira.rulefiles import conditions, networks
@@ -35,6 +34,10 @@ def _entries(tree: Tree, top: str) -> Iterator[tuple[int, dict[str, Any]]]:
             yield index, entry
 
 
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
 def _unique(tree: Tree, top: str, key: str) -> None:
     first: dict[str, int] = {}
     for index, entry in _entries(tree, top):
@@ -53,8 +56,8 @@ def _reachable(tree: Tree) -> None:
     earlier: list[tuple[int, dict[str, Any], pl.Expr]] = []
     for index, entry in _entries(tree, "categories"):
         try:
-            condition = conditions.parsed(conditions.check(entry.get("where") or ""))
-        except (ValueError, TypeError, PolarsError):  # the schema has said so
+            condition = conditions.parsed(conditions.check(_text(entry.get("where"))))
+        except ValueError:  # the schema has said so
             continue
         path = ("categories", index, "where")
         for other, taker, takes in earlier:
@@ -80,8 +83,8 @@ def _networks_once(tree: Tree) -> None:
         listed = entry.get("networks")
         for place, text in enumerate(listed if isinstance(listed, list) else []):
             try:
-                network = networks.parse(text)
-            except (ValueError, TypeError):  # the schema has said so
+                network = networks.parse(_text(text))
+            except ValueError:  # the schema has said so
                 continue
             if network in first:
                 other, at, owner = first[network]

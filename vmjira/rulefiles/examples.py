@@ -16,7 +16,7 @@ written from the program itself (`python -m vmjira.rulefiles > docs/rules.md`).
 Durations are a number and `h`, `d` or `w`: `12h`, `14d`, `2w`. Ids are 1 to 40 of `a-z`, `0-9` and `-`; they become
 part of labels (`vm.<category>.<range>.<iteration>`) and of file names, so never change one while it has tickets.
 YAML aliases are allowed, tags (`!…`) are not; a file may have 1 MB. Text that starts with `*`, `{`, `[`, `%`, `@` or
-a backtick needs quotes.
+a backtick needs quotes, and so does text that holds `: `; or write it below `>-`, as in the example.
 """
 
 EXAMPLES = {
@@ -25,7 +25,8 @@ EXAMPLES = {
 categories:
   - id: ms-exploitable
     title: Windows security bulletins with exploitable high/critical vulnerabilities
-    where: family = 'Windows : Microsoft Bulletins' AND severity >= 'high' AND exploit_available
+    where: >-
+      family = 'Windows : Microsoft Bulletins' AND severity >= 'high' AND exploit_available
     priority: Highest
     due: 14d
   - id: web-servers

@@ -10,7 +10,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_sche
 
 from vmjira.rulefiles.problems import UNKNOWN
 from vmjira.rulefiles.templates import check_jinja
-from vmjira.rulefiles.words import chosen, described, meant
+from vmjira.rulefiles.words import chosen, described, meant, quoted
 
 Shape = dict[str, Any]
 
@@ -26,7 +26,7 @@ class Keys(Schema):
         if isinstance(original, Mapping):
             unknown = [key for key in original if key not in self.fields]
             if unknown:
-                raise ValidationError({key: [f"{UNKNOWN} '{key}'; {meant(key, self.fields)}"] for key in unknown})
+                raise ValidationError({key: [f"{UNKNOWN} {quoted(key)}; {meant(key, self.fields)}"] for key in unknown})
 
 
 class Value(fields.Field[Any]):
@@ -85,6 +85,10 @@ class Text(Value):
     def not_text(self, value: Any) -> str:
         if isinstance(value, dict | list):
             return f"{described(value)} where text is wanted; put text that starts with a bracket or brace in quotes"
+        try:
+            self.parse(str(value).lower() if isinstance(value, bool) else str(value))
+        except ValueError as error:  # quotes would not help
+            return str(error)
         return f"{described(value)} where text is wanted; put it in quotes"
 
 
@@ -184,7 +188,12 @@ class Section(fields.Nested):
     """Keys below a key; an empty section is one without keys."""
 
     def __init__(self, schema: type[Keys], about: str = "", *, default: Any = None) -> None:
-        super().__init__(schema, allow_none=True, metadata={"description": about, "default": default})
+        super().__init__(
+            schema,
+            allow_none=True,
+            metadata={"description": about, "default": default},
+            error_messages={"null": "is empty; give its keys or remove it"},
+        )
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, partial: Any = None, **options: Any) -> Any:
         if not isinstance(value, dict):
@@ -200,6 +209,7 @@ class ListOf(fields.List[Any]):
         self, inner: Value | Section, about: str, *, least: int = 0, default: Any = None, required: bool = False
     ) -> None:
         self.least = least
+        inner.allow_none = False
         super().__init__(
             inner,
             required=required,

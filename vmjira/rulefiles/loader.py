@@ -15,7 +15,7 @@ from vmjira.rulefiles import build, crosschecks
 from vmjira.rulefiles.problems import report
 from vmjira.rulefiles.schemas import FILES, MANDATORY
 from vmjira.rulefiles.tree import MAX_BYTES, Tree, read
-from vmjira.rulefiles.words import described, meant
+from vmjira.rulefiles.words import described, meant, plain
 
 
 def load(folder: Path) -> Rulebook:
@@ -50,7 +50,7 @@ def _load(texts: Mapping[str, str | None], prefix: str, problems: list[Problem])
     unreadable = [name for name, text in texts.items() if text is None]
     trees = {name: read(prefix + name, texts.get(name) or "") for name in FILES}
     problems = problems + [
-        Problem(prefix + name, 1, 1, f"unknown rule file, it would be ignored; {meant(name, FILES)}")
+        Problem(prefix + plain(name), 1, 1, f"unknown rule file, it would be ignored; {meant(name, FILES)}")
         for name in texts
         if name not in FILES
     ]

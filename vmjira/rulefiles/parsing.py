@@ -33,9 +33,7 @@ def line(text: str) -> str:
 
 def title(text: str) -> str:
     if len(text) > 120:
-        raise ValueError(
-            f"{quoted(text)} has {len(text)} characters; at most 120, so that a ticket's title stays whole"
-        )
+        raise ValueError(f"{quoted(text)} has {len(text)} characters; at most 120, so that tickets' titles stay whole")
     return line(text)
 
 

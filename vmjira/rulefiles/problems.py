@@ -30,7 +30,7 @@ def named(tree: Tree, path: Path, message: str) -> str:
         parts = parts[2:]
     if message.startswith(UNKNOWN):
         parts = parts[:-1]
-    keys = ".".join(str(part) for part in parts if isinstance(part, str))
+    keys = ".".join(part for part in parts if isinstance(part, str))
     return ": ".join([*words, *([keys] if keys else []), message])
 
 

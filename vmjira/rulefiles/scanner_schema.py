@@ -10,6 +10,7 @@ from marshmallow import ValidationError, validates_schema
 from vmjira.rulefiles import cron, parsing
 from vmjira.rulefiles.fields import Choice, Flag, Keys, ListOf, Secret, Section, Text
 from vmjira.rulefiles.problems import UNKNOWN
+from vmjira.rulefiles.words import quoted
 
 COMMON = ("id", "type", "fetch", "timezone")
 CONNECTION = ("url", "username", "password", "access_key", "secret_key", "token", "scans", "verify", "ca_file")
@@ -77,7 +78,7 @@ class ScannerSchema(Keys):
         needed, possible = TYPES[kind]
         allowed = (*COMMON, *needed, *possible)
         extra = {
-            key: [f"{UNKNOWN} '{key}' for type '{kind}'; allowed: {', '.join(dict.fromkeys(allowed))}"]
+            key: [f"{UNKNOWN} {quoted(key)} for type '{kind}'; allowed: {', '.join(dict.fromkeys(allowed))}"]
             for key in original
             if key in self.fields and key not in allowed
         }

@@ -21,6 +21,8 @@ TITLE_PLACEHOLDERS = (
 
 def check_title(text: str) -> str:
     """`text` itself. Raise ValueError with words for a person unless it can be a title."""
+    if len(text) > 255 or not text.isprintable():
+        raise ValueError(f"{quoted(text)} is no title for the tracker; one line of at most 255 characters")
     try:
         holes = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(text) if name is not None]
     except ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,7 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from vmjira.errors import Problem
-from vmjira.rulefiles.words import quoted
+from vmjira.rulefiles.words import plain, quoted
 
 Path = tuple[str | int, ...]
 
@@ -43,7 +42,7 @@ class Tree:
         return self.values.get(path, (1, 1))
 
     def refuse(self, path: Path, message: str, *, key: bool = False) -> None:
-        self.problems.append(Problem(self.file, *self.place(path, key=key), message))
+        self.problems.append(Problem(self.file, *self.place(path, key=key), plain(message)))
 
 
 class _Refused(Exception):
@@ -71,8 +70,10 @@ def read(file: str, text: str) -> Tree:
 
 def _compose(text: str) -> Any:
     # Nodes, not objects: no tag is ever acted upon, and each node knows its place.
+    yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False  # the warning would repeat text, and it may be a secret
     try:
-        return YAML(typ="safe", pure=True).compose(text)
+        return yaml.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -85,17 +86,17 @@ def _compose(text: str) -> Any:
 
 def _explained(error: MarkedYAMLError) -> str:
     """The parser's complaint, without any piece of the text: it may be a secret."""
-    problem = re.sub(r"\s*'.*'$", "", error.problem or "") if "alias" in str(error.problem) else str(error.problem)
+    problem = "an unknown alias" if "undefined alias" in str(error.problem) else str(error.problem)
     if "alias" in f"{error.context} {error.problem}":
         advice = "put a value that starts with * in quotes"
     elif "mapping values" in problem:
-        advice = "put a value that holds ': ' in quotes, and check the indentation"
+        advice = "put a value that holds ': ' in quotes, or below '>-', and check the indentation"
     elif "cannot start any token" in problem:
         advice = "indent with blanks, not tabs, and put a value that starts with % @ or ` in quotes"
     elif "another document" in problem:
         advice = "keep one document in a file: remove the second '---'"
     else:
-        advice = "check quotes, brackets and indentation around this place"
+        advice = "check indentation, quotes and brackets here, and put a value that starts with { or [ in quotes"
     return f"this is not YAML: {problem}; {advice}"
 
 
@@ -113,9 +114,8 @@ class _Plain:
         if self.count > MAX_VALUES:
             raise _Refused("aliases (*name) expand to too many values; write the values out", place)
         self.tree.values[path] = place
-        if not str(node.tag).startswith(STANDARD) or str(node.tag).startswith(f"{STANDARD}python"):
-            self.tree.refuse(path, f"the tag {quoted(node.tag)} is not allowed; remove it and write a plain value")
-            return ""
+        if str(node.tag).removeprefix(STANDARD) not in TAGS:
+            self.tree.refuse(path, "a tag is not allowed; remove it, or put a value that starts with ! in quotes")
         if isinstance(node, MappingNode):
             return self.mapping(node, path)
         if isinstance(node, SequenceNode):
@@ -136,6 +136,8 @@ class _Plain:
                 continue
             self.tree.keys[here] = place
             result[key.value] = self.value(child, here)
+            if result[key.value] is None and not child.value:  # nothing is written: it stands nowhere
+                self.tree.values[here] = place
         return result
 
     def scalar(self, node: Node, path: Path) -> Any:
@@ -161,3 +163,4 @@ SCALARS: dict[str, Callable[[str], Any]] = {
     "float": _real,
     "timestamp": date.fromisoformat,
 }
+TAGS = {*SCALARS, "str", "map", "seq", "merge"}

@@ -10,9 +10,14 @@ from typing import Any
 SHOWN = 60  # characters of a value that a message repeats
 
 
+def plain(value: object) -> str:
+    """The value on one line, without characters that a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in " ".join(str(value).split()))
+
+
 def quoted(value: object) -> str:
     """The value in quotes, on one line, cut where it is long."""
-    text = " ".join(str(value).split())
+    text = plain(value)
     return f"'{text}'" if len(text) <= SHOWN else f"'{text[:SHOWN]}…'"
 
 
