@@ -30,7 +30,7 @@ reopen_limit: 0
 escalation: {priority: Highest, watcher: jane}
 accept: {resolutions: [Won't Fix], for: 12h}
 forget_after: 2w
-limits: {create: 7}
+limits: {create: 7, close: 9}
 calls_per_second: 2
 """,
     "ranges.yaml": """\
@@ -69,7 +69,7 @@ def test_every_value_arrives_as_the_domain_wants_it():
     assert (policy.top_hosts, policy.on_close, policy.auto_close, policy.reopen_limit) == (5, "strict", True, 0)
     assert (policy.escalation.priority, policy.escalation.label, policy.escalation.watcher) == ("Highest", None, "jane")
     assert (policy.accept_resolutions, policy.accept_for) == (("Won't Fix",), timedelta(hours=12))
-    assert (policy.forget_after, policy.limit_create, policy.limit_close) == (timedelta(weeks=2), 7, 500)
+    assert (policy.forget_after, policy.limit_create, policy.limit_close) == (timedelta(weeks=2), 7, 9)
     assert policy.calls_per_second == 2.0
     assert boston.networks == tuple(
         Network(ip_address(first), ip_address(last))

@@ -27,6 +27,8 @@ GLOSS = {
 
 #: What polars' complaint holds → our words; those without a full stop are followed by the kinds of the columns.
 COMPLAINTS = (
+    ("close delimiter", "a double quote is left open; text stands in single quotes."),
+    ("expected an expression|sql parser", "this is no SQL condition; check brackets, quotes and operators."),
     ("date/datetime/time", "a date is compared with text; write date '2026-01-31' instead of '2026-01-31'."),
     (
         "enum|categorical",
@@ -61,7 +63,7 @@ def explained(error: BaseException, where: str, tokens: list[str]) -> str:
     text = str(error).partition("\n")[0][:200]
     if isinstance(error, ColumnNotFoundError):
         return _unknown_column(text, tokens)
-    if found := re.search(r"unexpected token '([^']+)'", text):
+    if found := re.search(r"unexpected token '(.+)'\)", text):
         return f"cannot read the condition from {quoted(found[1])} on; is AND or OR missing, or a quote?"
     if "unable to parse" in text:
         return f"{quoted(where)} is no SQL condition; check brackets, quotes and operators"
