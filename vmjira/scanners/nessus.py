@@ -22,6 +22,8 @@ SCANNER = "nessus"
 BY_ATTRIBUTE = {str(number): severity for number, severity in enumerate(SEVERITIES)}
 WANTED = (
     ("ServerPreferences", "preference"),
+    ("PluginsPreferences", "item"),
+    ("IndividualPluginSelection", "PluginItem"),
     ("ReportHost", "HostProperties"),
     ("ReportHost", "ReportItem"),
     ("Report", "ReportHost"),

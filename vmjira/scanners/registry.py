@@ -19,7 +19,7 @@ from vmjira.scanners import (
     refused,
     tenablecsv,
 )
-from vmjira.scanners.content import Content, Limits, Progress, opened
+from vmjira.scanners.content import Content, Limits, Progress, opened, packing
 from vmjira.scanners.format import Format, Head, Observed
 from vmjira.scanners.staging import Staging
 from vmjira.scanners.xmlstream import EntityDeclared
@@ -91,6 +91,8 @@ def recognised(content: Content) -> Format:
     head = Head(content.head)
     if not head.raw.strip():
         raise content.refuse("the file is empty; export the scan again")
+    if packing(head.raw):
+        raise content.refuse("is packed twice; unpack it once")
     try:
         found = [module for module in FORMATS.values() if module.recognise(head)]
     except EntityDeclared:

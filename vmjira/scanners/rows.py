@@ -10,6 +10,7 @@ from vmjira.scanners.content import Content
 
 #: Characters in one field, and in one line. No scanner writes more into a cell.
 FIELD = 10_000_000
+BLANK = 100_000
 
 Row = dict[str, str]
 
@@ -20,9 +21,13 @@ def rows(content: Content) -> Iterator[tuple[int, Row]]:
     before = csv.field_size_limit(FIELD)
     try:
         names = [name.strip() for name in next(reader, [])]
+        blank = 0
         for fields in reader:
             if any(map(str.strip, fields)):
+                blank = 0
                 yield reader.line_num, dict(zip(names, fields, strict=False))
+            elif (blank := blank + 1) > BLANK:
+                raise content.refuse(f"line {reader.line_num}: more than {BLANK:,} rows are empty; export it again")
     except csv.Error as error:
         raise content.refuse(
             f"line {reader.line_num}: is no CSV as scanners write it ({error}); export it again"
