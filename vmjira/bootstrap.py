@@ -25,6 +25,7 @@ from vmjira.domain.rulebook import Rulebook
 from vmjira.flows import queue
 from vmjira.flows.deliver import attempt
 from vmjira.flows.ports import Outside, Unit
+from vmjira.flows.readahead import ReadAhead
 from vmjira.flows.rules import read_rules, rules_in_force
 from vmjira.rendering import Renderer
 from vmjira.scanners import read_scan
@@ -74,6 +75,7 @@ class Application:
             queue=queue.Queue(self.store.engine),
             renderer=Renderer(self.settings.rules / "templates"),
             tracker=lambda: self.tracker(),  # noqa: PLW0108  settings of the tracker are asked for when it is used
+            tickets=ReadAhead(self.store),
             rulebook=rulefiles.load_texts,
             clock=lambda: datetime.now(UTC),
         )

@@ -261,6 +261,9 @@ class Unit(Protocol):
     def unstarted_updates(self) -> set[str]:
         """Identifiers with a queued update that has not begun; it cannot begin before this transaction ends."""
 
+    def next_updates(self, limit: int) -> list[str]:
+        """Keys of the tickets whose updates are the next to begin."""
+
     def update_operation(self, id: str, **changes: Any) -> None: ...
 
     # worker slots
@@ -310,6 +313,11 @@ class OperationQueue(Protocol):
         """Queue them in the transaction of `unit`: they will be delivered exactly if it commits."""
 
 
+class TicketReader(Protocol):
+    def read(self, tracker: Tracker, key: str) -> Issue | None:
+        """The ticket as it is in the tracker, fresh enough to write it; None if it is gone."""
+
+
 @dataclass(frozen=True)
 class Outside:
     """Everything a flow may touch, wired once in bootstrap. Nothing of it connects before it is used."""
@@ -318,5 +326,6 @@ class Outside:
     queue: OperationQueue
     renderer: Renderer
     tracker: Callable[[], Tracker]  # this thread's own
+    tickets: TicketReader
     rulebook: Callable[[Mapping[str, str]], Rulebook]  # texts of rule files that were valid once
     clock: Clock

@@ -118,7 +118,7 @@ def _kind(identifier: str, name: str) -> str:
 def _read(job: Job) -> Issue:
     """The ticket as the tracker has it now; a moved one is followed, a deleted one is gone."""
     row, key = job.row, job.row.key or ""
-    issue = job.tracker.read([key]).get(key)
+    issue = job.outside.tickets.read(job.tracker, key)
     if issue is None:
         raise TicketGone(f"{key} was deleted, or is no longer visible to vmjira")
     with job.outside.store.begin() as unit:

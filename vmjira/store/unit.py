@@ -174,6 +174,17 @@ class SqlUnit:
         waiting = (columns.operation == "update") & (columns.state == "queued") & (columns.attempts == 0)
         return set(self._connection.scalars(select(columns.identifier).where(waiting)))
 
+    def next_updates(self, limit: int) -> list[str]:
+        waiting, made = t.operations.c, t.tickets.c
+        query = (
+            select(made.key)
+            .join(t.operations, waiting.identifier == made.identifier)
+            .where(waiting.operation == "update", waiting.state == "queued", waiting.attempts == 0)
+            .where(made.key.is_not(None))
+            .order_by(waiting.sequence)
+        )
+        return list(dict.fromkeys(self._connection.scalars(query.limit(limit))))
+
     def update_operation(self, id: str, **changes: Any) -> None:
         change(self._connection, t.operations, {"id": id}, changes)
 
