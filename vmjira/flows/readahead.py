@@ -26,7 +26,7 @@ class ReadAhead:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, tracker: Tracker, key: str) -> Issue | None:
-        """The ticket as it is in the tracker, at most `FRESH` seconds ago; None if it is gone. An answer serves once."""
+        """The ticket as it is in the tracker, at most `FRESH` seconds ago; None if it is gone."""
         with self._lock:
             at, issue = self._read.pop(key, (0.0, None))
             if at and time.monotonic() - at < FRESH:
