@@ -83,7 +83,7 @@ def add_one(store: SqlStore, number: int) -> None:
     """Read, then write what depends on it: what only one writer at a time may do."""
     with store.begin() as unit:
         ordinal = len(unit.tickets())
-        unit.add_tickets([ticket_row(number, ordinal=ordinal)])
+        unit.put_tickets([ticket_row(number, ordinal=ordinal)])
         unit.add_operations([operation_row(number)])
 
 
@@ -157,7 +157,7 @@ def test_a_unit_that_meets_a_conflict_leaves_nothing(store: SqlStore) -> None:
         seen = unit.ledger_version()
     move(store, seen + 1, {"boston": "first"})
     with pytest.raises(Conflict), store.begin() as unit:
-        unit.add_tickets([ticket_row()])
+        unit.put_tickets([ticket_row()])
         unit.move_ledger(EventRow(seen + 1, "rules", None, "rules-1"), {"boston": "second"})
     with store.reading() as unit:
         assert unit.ledger_parts() == {"boston": "first"}

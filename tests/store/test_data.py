@@ -161,7 +161,7 @@ def test_pruning_keeps_what_a_ticket_may_still_show(store: SqlStore) -> None:
         move(store, version, {"boston": part} if version != 4 else {"paris": part})
     behind = ticket_row(1, ledger=2, facts="new", shown="old")
     with store.begin() as unit:
-        unit.add_tickets([behind, ticket_row(2, ledger=3), ticket_row(3, ledger=4)])  # number 3 is the newest
+        unit.put_tickets([behind, ticket_row(2, ledger=3), ticket_row(3, ledger=4)])  # number 3 is the newest
     before = {}
     with store.reading() as unit:
         before = {version: unit.ledger_parts(version) for version in range(1, 9)}

@@ -7,15 +7,14 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
+from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow, TopHost
 from vmjira.flows.ports import (
     AttachmentRow,
-    CellNumbers,
     Conflict,
     EventRow,
     OperationRow,
     RulesRow,
     ScanRow,
-    TicketRow,
 )
 from vmjira.store import SqlStore
 
@@ -83,7 +82,7 @@ def move(store: SqlStore, version: int, parts: dict[str, str]) -> None:
 
 def test_a_unit_that_fails_leaves_nothing(store: SqlStore) -> None:
     with pytest.raises(ZeroDivisionError), store.begin() as unit:
-        unit.add_tickets([ticket_row()])
+        unit.put_tickets([ticket_row()])
         unit.put_rules(RULES)
         raise ZeroDivisionError
     with store.reading() as unit:
@@ -175,21 +174,44 @@ def test_an_event_names_a_scan_and_rules_that_exist(store: SqlStore) -> None:
 
 
 def test_numbers_of_a_cell_are_replaced(store: SqlStore) -> None:
-    old = CellNumbers("ms", "boston", 3, "2026-W03", {"new": 1}, ({"host": "ip:10.0.0.1", "score": 3},))
-    other = CellNumbers("ms", "paris", 1, "2026-W01", {"new": 2}, [])
-    new = CellNumbers("ms", "boston", 3, "2026-W03", {"new": 9}, [])
+    top = (TopHost("ip:10.0.0.1", "10.0.0.1", None, 3, 1),)
+    old = CellNumbers("ms", "boston", 3, "2026-W03", HostNumbers(vulnerable=1, new=1), top, "a")
+    other = CellNumbers("ms", "paris", 1, "2026-W01", HostNumbers(vulnerable=2, new=2))
+    new = CellNumbers("ms", "boston", 3, "2026-W03", HostNumbers(vulnerable=9, new=9), top, "b")
     with store.begin() as unit:
         unit.put_cell_numbers([old, other])
         unit.put_cell_numbers([new])
         assert unit.cell_numbers() == [new, other]
-        assert unit.cell_numbers(range="paris") == [other]
-        assert unit.cell_numbers(category="ms", range="boston") == [new]
-        assert unit.cell_numbers(category="unix") == []
+        assert unit.cell_numbers(ranges=["paris"]) == [other]
+        assert unit.cell_numbers(ranges=[]) == []
+
+
+def test_planning_changes_of_a_ticket_only_what_it_decides(store: SqlStore) -> None:
+    with store.begin() as unit:
+        unit.put_tickets([ticket_row()])
+        unit.update_ticket(ticket_row().identifier, key="VM-1", shown="sent")
+        unit.put_tickets([ticket_row(facts="new", own=OwnNumbers(total=1, open=1), title="other", ledger=7)])
+        known = unit.ticket(ticket_row().identifier)
+    assert known == ticket_row(key="VM-1", shown="sent", facts="new", own=OwnNumbers(total=1, open=1), ledger=7)
+
+
+def test_updates_that_have_not_begun_are_known_and_come_in_order(store: SqlStore) -> None:
+    rows = [
+        operation_row(number, operation="update", state=state, identifier=ticket_row(number).identifier, attempts=tries)
+        for number, state, tries in ((1, "queued", 1), (3, "queued", 0), (2, "queued", 0), (4, "done", 0))
+    ]
+    with store.begin() as unit:
+        unit.put_tickets([ticket_row(number, key=f"VM-{number}") for number in range(1, 5)])
+        unit.add_operations(rows)
+        assert unit.unstarted_updates() == {ticket_row(2).identifier, ticket_row(3).identifier}
+        assert unit.next_updates(5) == ["VM-3", "VM-2"]
+        assert unit.next_updates(1) == ["VM-3"]
+        assert unit.count_operations("queued") == 3
 
 
 def test_a_ticket_changes_only_where_told(store: SqlStore) -> None:
     with store.begin() as unit:
-        unit.add_tickets([ticket_row(2), ticket_row(1)])
+        unit.put_tickets([ticket_row(2), ticket_row(1)])
         unit.update_ticket("ms.boston.2026-W02", key="VM-1", due=date(2026, 7, 1), created_at=NOON, gone=True)
     with store.reading() as unit:
         changed = ticket_row(2, key="VM-1", due=date(2026, 7, 1), created_at=NOON, gone=True)
@@ -200,7 +222,7 @@ def test_a_ticket_changes_only_where_told(store: SqlStore) -> None:
 
 def test_a_change_of_no_column_or_of_no_row_is_a_fault(store: SqlStore) -> None:
     with store.begin() as unit:
-        unit.add_tickets([ticket_row()])
+        unit.put_tickets([ticket_row()])
         unit.add_operations([operation_row(1)])
         for change in ({"kee": 1}, {"identifier": "other"}):
             with pytest.raises(TypeError):
@@ -216,7 +238,7 @@ def test_a_change_of_no_column_or_of_no_row_is_a_fault(store: SqlStore) -> None:
 
 def test_two_tickets_never_share_a_key_and_the_error_quotes_no_values(store: SqlStore) -> None:
     with pytest.raises(Exception, match=r"(?i)unique") as caught, store.begin() as unit:
-        unit.add_tickets([ticket_row(1, key="VM-1"), ticket_row(2, key="VM-1", title="precious")])
+        unit.put_tickets([ticket_row(1, key="VM-1"), ticket_row(2, key="VM-1", title="precious")])
     assert "precious" not in str(caught.value)
 
 
@@ -224,7 +246,7 @@ def test_attachments_are_added_and_forgotten(store: SqlStore) -> None:
     ticket = ticket_row().identifier
     rows = [AttachmentRow(ticket, f"{n}.csv", f"id-{n}", "digest", 5) for n in range(3)]
     with store.begin() as unit:
-        unit.add_tickets([ticket_row()])
+        unit.put_tickets([ticket_row()])
         unit.put_attachments(ticket, rows[:2])
         unit.put_attachments(ticket, rows[1:], removed=["id-0", "id-9"])
         assert unit.attachments(ticket) == rows[1:]
@@ -260,27 +282,27 @@ def test_the_lowest_free_slot_is_taken(store: SqlStore) -> None:
 
 def test_a_reading_unit_changes_nothing(store: SqlStore) -> None:
     with pytest.raises(Exception, match=r"(?i)read-?only"), store.reading() as unit:
-        unit.add_tickets([ticket_row()])
+        unit.put_tickets([ticket_row()])
     with store.begin() as unit:
-        unit.add_tickets([ticket_row()])
+        unit.put_tickets([ticket_row()])
         assert len(unit.tickets()) == 1
 
 
 def test_a_reader_waits_for_no_writer_and_sees_one_state(store: SqlStore) -> None:
     with store.begin() as writer:
-        writer.add_tickets([ticket_row(1)])
+        writer.put_tickets([ticket_row(1)])
         with store.reading() as reader:
             assert reader.tickets() == []
     with store.reading() as reader:
         assert len(reader.tickets()) == 1
         with store.begin() as writer:
-            writer.add_tickets([ticket_row(2)])
+            writer.put_tickets([ticket_row(2)])
         assert len(reader.tickets()) == 1
 
 
 def test_nothing_to_add_is_nothing(store: SqlStore) -> None:
     with store.begin() as unit:
-        unit.add_tickets([])
+        unit.put_tickets([])
         unit.add_operations([])
         unit.put_cell_numbers([])
         unit.update_ticket("nobody")
@@ -290,7 +312,7 @@ def test_nothing_to_add_is_nothing(store: SqlStore) -> None:
 def test_thousands_of_rows_go_in_and_out_quickly(store: SqlStore) -> None:
     began = time.perf_counter()
     with store.begin() as unit:
-        unit.add_tickets(ticket_row(n) for n in range(4000))
+        unit.put_tickets(ticket_row(n) for n in range(4000))
         unit.add_operations(operation_row(n) for n in range(4000))
         unit.put_cell_numbers(CellNumbers("ms", "boston", n, "x", {"new": 1}) for n in range(4000))
         assert len(unit.tickets()) == 4000
