@@ -96,12 +96,15 @@ class Application:
 
             yield read
 
-    def _timezone(self) -> ZoneInfo:
-        """Of times without a zone: by the policy in force, else by the one in the folder, else UTC."""
+    def rules_in_force(self) -> Rulebook | None:
         with self.store.reading() as unit:
             row = unit.rules_in_force()
-        if row:
-            return read_rules(self.outside, row).policy.timezone
+        return read_rules(self.outside, row) if row else None
+
+    def _timezone(self) -> ZoneInfo:
+        """Of times without a zone: by the policy in force, else by the one in the folder, else UTC."""
+        if rulebook := self.rules_in_force():
+            return rulebook.policy.timezone
         return self.load_rules().policy.timezone if self.settings.rules.is_dir() else ZoneInfo("UTC")
 
     @contextmanager
@@ -164,7 +167,7 @@ def web_app() -> Flask:
     settings = load_settings()
     configure_logging(settings.log)
     application = Application(settings)
-    return create_app(lambda: application.store, browse_url=settings.jira_browse_url)
+    return create_app(lambda: application.store, application.rules_in_force, browse_url=settings.jira_browse_url)
 
 
 def configure_logging(level: str) -> None:

@@ -94,7 +94,7 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
 def _cells(
     lives: pl.DataFrame, range_: str, running: Iteration, hosts: pl.DataFrame, rulebook: Rulebook
 ) -> list[CellNumbers]:
-    """Host numbers of every cell of a range at its running iteration."""
+    """Host numbers of every cell of a range at its running iteration; zeros where nothing is left to count."""
     known = newest(hosts.join(lives.select("host").unique(), on="host", how="semi"))
     tops: dict[str, list[TopHost]] = {}
     for row in top_hosts(lives, running.ordinal, known, rulebook.policy.top_hosts).iter_rows(named=True):
@@ -109,7 +109,10 @@ def _cells(
             top=tuple(tops.get(row["category"], ())),
             digest=str(row["digest"]),
         )
-        for row in host_numbers(lives, running.ordinal).join(digests(lives, "category"), on="category").rows(named=True)
+        for row in digests(lives, "category")
+        .join(host_numbers(lives, running.ordinal), on="category", how="left")
+        .with_columns(pl.col([each.name for each in fields(HostNumbers)]).fill_null(0))
+        .rows(named=True)
     ]
 
 

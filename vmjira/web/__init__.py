@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from flask import Flask, Response
 
+from vmjira.domain.rulebook import Rulebook
 from vmjira.flows.ports import Store
 from vmjira.web.pages import pages
 
@@ -15,11 +16,12 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def create_app(store: Callable[[], Store], *, browse_url: str) -> Flask:
-    """The WSGI application. `store` is asked for at the first request; `browse_url` is where people see tickets."""
+def create_app(store: Callable[[], Store], rulebook: Callable[[], Rulebook | None], *, browse_url: str) -> Flask:
+    """The WSGI application. `store` is asked for at the first request; `rulebook` gives the rules in force, if any are;
+    `browse_url` is where people see tickets."""
     app = Flask(__name__)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    app.register_blueprint(pages(store, browse_url))
+    app.register_blueprint(pages(store, rulebook, browse_url))
 
     @app.after_request
     def secure(response: Response) -> Response:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Blueprint, abort, render_template, request
 
+from vmjira.domain.rulebook import Category, Range, Rulebook
 from vmjira.flows.ports import OperationState, Store
 from vmjira.flows.present import operation_json, tickets_json
 
@@ -14,12 +15,14 @@ PAGE = 200
 STATES: tuple[OperationState, ...] = ("held", "waiting", "queued", "done", "refused", "dropped")
 
 
-def pages(store: Callable[[], Store], browse_url: str) -> Blueprint:
+def pages(store: Callable[[], Store], rulebook: Callable[[], Rulebook | None], browse_url: str) -> Blueprint:
     views = Blueprint("pages", __name__)
 
     @views.app_context_processor
     def common() -> dict[str, Any]:
-        return {"browse": lambda key: f"{browse_url}/browse/{key}"}
+        rules = rulebook() or Rulebook()
+        names = {each.id: each.title for each in (*rules.categories, *rules.ranges)}
+        return {"browse": lambda key: f"{browse_url}/browse/{key}", "named": lambda id: names.get(id, id)}
 
     @views.get("/")
     def overview() -> str:
@@ -28,12 +31,13 @@ def pages(store: Callable[[], Store], browse_url: str) -> Blueprint:
             cells = unit.cell_numbers()
             states = {state: unit.count_operations(state) for state in STATES}
             scans = unit.scans()[-10:]
+        rules = rulebook() or Rulebook()
         newest = {(cell.category, cell.range): cell for cell in cells}  # in the order of their iterations
         return render_template(
             "overview.html",
             cells=newest,
-            categories=sorted({category for category, _ in newest}),
-            ranges=sorted({range_ for _, range_ in newest}),
+            categories=_in_order({category for category, _ in newest}, rules.categories),
+            ranges=_in_order({range_ for _, range_ in newest}, rules.ranges),
             tickets=tickets,
             states=states,
             scans=reversed(scans),
@@ -63,3 +67,9 @@ def pages(store: Callable[[], Store], browse_url: str) -> Blueprint:
         )
 
     return views
+
+
+def _in_order(used: set[str], rules: Iterable[Category | Range]) -> list[str]:
+    """Those in use in the order of the rules; what the rules no longer have comes last."""
+    known = [each.id for each in rules if each.id in used]
+    return known + sorted(used - set(known))
