@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections.abc import Iterable
-from ipaddress import IPv4Address, ip_address
+from ipaddress import ip_address
 
 import polars as pl
 
@@ -37,16 +37,6 @@ def ranges_of(addresses: pl.Series, rulebook: Rulebook) -> pl.Series:
     distinct = addresses.drop_nulls().unique()
     found = [find(address) for address in distinct]
     return addresses.replace_strict(distinct, pl.Series(found, dtype=pl.String), default=None, return_dtype=pl.String)
-
-
-def contains(network: Network, addresses: pl.Series) -> pl.Series:
-    """Whether each address (canonical text) lies in the network; false for null."""
-    first, last = int(network.first), int(network.last)
-    inside = [
-        ip.version == network.first.version and first <= int(ip) <= last
-        for ip in map(ip_address, addresses.fill_null(str(IPv4Address(0))))
-    ]
-    return pl.Series(inside, dtype=pl.Boolean) & addresses.is_not_null()
 
 
 def identify(scan: Scan, rulebook: Rulebook) -> pl.DataFrame:

@@ -93,7 +93,7 @@ def _withdraw(lives: pl.DataFrame, now: Cells, before: Cells, *, at: datetime) -
     """Shorten acceptances that the rules `before` gave and that end earlier `now`; the ranges in which any does."""
     accepted = (pl.col("ended_as") == "accepted").fill_null(value=False) & ~pl.col("superseded")
     rest, rows = lives.filter(~accepted), lives.filter(accepted)
-    old, new = before.accepted_until(), pl.max_horizontal(now.accepted_until(), pl.lit(at, Time))
+    old, new = before.accepted_until, pl.max_horizontal(now.accepted_until, pl.lit(at, Time))
     earlier = rows.select((pl.col("accepted_until") == old) & (new < pl.col("accepted_until"))).to_series()
     shorter = pl.when(earlier).then(new).otherwise("accepted_until").alias("accepted_until")
     return pl.concat([rest, rows.with_columns(shorter)]), _ranges(rows.filter(earlier))
