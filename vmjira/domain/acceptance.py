@@ -14,7 +14,7 @@ import polars as pl
 from vmjira.domain.frames import Time
 from vmjira.domain.iterations import ordinals, running_ordinals
 from vmjira.domain.knowledge import Knowledge
-from vmjira.domain.lives import end
+from vmjira.domain.lives import OPEN, end
 from vmjira.domain.rulebook import Acceptance, Network
 
 
@@ -86,7 +86,7 @@ def _is_one_of(names: pl.Series, column: str = "host") -> pl.Expr:
 def accept(knowledge: Knowledge, which: pl.Expr, *, at: datetime, until: datetime) -> Knowledge:
     """The open lives that `which` (an expression on LEDGER) selects end as accepted `at`; it holds before `until`."""
     at, until = at.astimezone(UTC), until.astimezone(UTC)
-    accepted = pl.col("ended_as").is_null() & which
+    accepted = OPEN & which
     lives = knowledge.lives.with_columns(
         accepted_until=pl.when(accepted).then(pl.lit(until, Time)).otherwise("accepted_until")
     )
