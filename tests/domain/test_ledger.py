@@ -223,6 +223,11 @@ def test_a_host_is_gone_only_after_the_whole_time_and_only_if_no_scanner_saw_it(
     assert only(fold_all(seen(0), by_gvm, scan(day(13), ["10.1.0.2"]), rules=rules))["ended_as"] is None
 
 
+def test_a_host_is_gone_as_soon_as_the_time_is_over() -> None:
+    rules = replace(RULES, policy=Policy(forget_after=timedelta(days=10)))
+    assert only(fold_all(seen(0), scan(day(10), ["10.1.0.2"]), rules=rules))["ended_as"] == "gone"
+
+
 def test_hosts_already_gone_touch_no_range_any_more() -> None:
     rules = replace(RULES, policy=Policy(forget_after=timedelta(days=10)))
     elsewhere = scan(day(30), ["10.1.5.1"])
@@ -264,6 +269,18 @@ def test_findings_of_other_scanners_move_with_the_host() -> None:
     assert lives(after) == lives(knowledge)
 
 
+def test_a_finding_that_moves_by_the_word_of_another_scanner_keeps_its_category() -> None:
+    """The other scanner may not know what the condition asks for."""
+    linux = Category("linux", "Linux", "os LIKE 'Linux%'")
+    named = tuple(replace(one, identity=("hostname", "ip")) for one in RULES.ranges)
+    rules = replace(RULES, categories=(linux, WINDOWS), ranges=named)
+    first = scan(day(0), [host("x", ip=PC, hostname="pc", os="Linux 6")], [finding("x", "a")])
+    gvm = scan(day(7), [host("x", ip="10.1.5.5", hostname="pc")], scanner="gvm")
+    knowledge = fold_all(first, gvm, rules=rules)
+    assert [(life["category"], life["range"]) for life in lives(knowledge)] == [("linux", "boston"), ("linux", "lab")]
+    assert apply_rules(knowledge, rules, at=day(8)).changed == frozenset()
+
+
 def test_a_recast_severity_moves_a_finding_to_another_category() -> None:
     rules = replace(RULES, categories=(HIGH, WINDOWS))
     old, new = lives(fold_all(seen(0), seen(7, severity="low"), rules=rules))
@@ -286,8 +303,9 @@ def test_a_late_scan_adds_unknown_texts_and_overwrites_none() -> None:
     late = scan(day(1), ["10.1.0.2"], [finding("10.1.0.2", "a"), finding("10.1.0.2", "b")], texts={
         "a": {"family": "Linux"}, "b": {"family": "Linux"},
     })  # fmt: skip
-    catalogue = fold_all(seen(7), late).vulnerabilities
-    assert dict(catalogue.select("vulnerability_id", "family").iter_rows()) == {"a": "Windows", "b": "Linux"}
+    for one in (late, replace(late, finished_at=day(7))):  # at the same time is not later
+        catalogue = fold_all(seen(7), one).vulnerabilities
+        assert dict(catalogue.select("vulnerability_id", "family").iter_rows()) == {"a": "Windows", "b": "Linux"}
 
 
 def test_information_that_no_category_takes_has_no_row_and_anything_else_has() -> None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from vmjira.domain.classify import contains
 from vmjira.domain.frames import Time
 from vmjira.domain.iterations import ordinals, running_ordinals
 from vmjira.domain.knowledge import Knowledge
-from vmjira.domain.lives import end
-from vmjira.domain.rulebook import Acceptance
-
-_NEVER = pl.lit(None, Time)
+from vmjira.domain.lives import OPEN, end
+from vmjira.domain.rulebook import Acceptance, Network
 
 
 def ends_at(acceptance: Acceptance, zone: ZoneInfo) -> datetime:
@@ -31,44 +30,63 @@ def accepted_until(
 
     An expression on host, scanner, vulnerability_id, category and range; `hosts` has one row per host (KNOWN_HOSTS).
     """
+    scope = _Scopes(hosts, catalogue)
     ends = [
-        pl.when(_names(acceptance, hosts, catalogue)).then(pl.lit(ends_at(acceptance, zone), Time))
-        for acceptance in acceptances
+        pl.when(scope.named_by(acceptance)).then(pl.lit(ends_at(acceptance, zone), Time)) for acceptance in acceptances
     ]
-    return pl.max_horizontal(ends) if ends else _NEVER
+    return pl.max_horizontal(ends) if ends else pl.lit(None, Time)
 
 
-def _names(acceptance: Acceptance, hosts: pl.DataFrame, catalogue: pl.DataFrame) -> pl.Expr:
-    """Whether the acceptance names a finding: every scope that it gives must match."""
-    scopes = [pl.lit(value=True)]
-    if acceptance.category is not None:
-        scopes.append(pl.col("category") == acceptance.category)
-    if acceptance.range is not None:
-        scopes.append(pl.col("range") == acceptance.range)
-    if acceptance.host is not None:
-        name = pl.col("host", "ip", "hostname").str.to_lowercase() == acceptance.host.lower()
-        scopes.append(pl.col("host").is_in(hosts.filter(pl.any_horizontal(name))["host"].implode()))
-    if acceptance.network is not None:
-        inside = contains(acceptance.network, hosts["ip"])
-        scopes.append(pl.col("host").is_in(hosts.filter(inside)["host"].implode()))
-    if acceptance.vulnerability is not None:
-        scopes.append(_is_vulnerability(acceptance.vulnerability, catalogue))
-    return pl.all_horizontal(scopes)
+class _Scopes:
+    """Turns the scopes of acceptances into conditions on findings, by what is known of hosts and vulnerabilities."""
+
+    def __init__(self, hosts: pl.DataFrame, catalogue: pl.DataFrame) -> None:
+        self._hosts, self._catalogue = hosts, catalogue
+
+    def named_by(self, acceptance: Acceptance) -> pl.Expr:
+        """Whether the acceptance names a finding: every scope that it gives must match."""
+        scopes = [pl.lit(value=True)]
+        if acceptance.category is not None:
+            scopes.append(pl.col("category") == acceptance.category)
+        if acceptance.range is not None:
+            scopes.append(pl.col("range") == acceptance.range)
+        if acceptance.host is not None:
+            names = pl.col("host", "ip", "hostname").str.to_lowercase() == acceptance.host.lower()
+            scopes.append(_is_one_of(self._hosts.filter(pl.any_horizontal(names))["host"]))
+        if acceptance.network is not None:
+            scopes.append(_is_one_of(self._inside(acceptance.network)))
+        if acceptance.vulnerability is not None:
+            scopes.append(self._is_vulnerability(acceptance.vulnerability))
+        return pl.all_horizontal(scopes)
+
+    @cached_property
+    def _addresses(self) -> list[tuple[str, IPv4Address | IPv6Address]]:
+        known = self._hosts.select("host", "ip").drop_nulls()
+        return [(host, ip_address(ip)) for host, ip in known.iter_rows()]
+
+    def _inside(self, network: Network) -> pl.Series:
+        version, first, last = network.first.version, int(network.first), int(network.last)
+        inside = [host for host, ip in self._addresses if ip.version == version and first <= int(ip) <= last]
+        return pl.Series(inside, dtype=pl.String)
+
+    def _is_vulnerability(self, name: str) -> pl.Expr:
+        """The check of that id, or one that the catalogue knows to test for that CVE."""
+        tests = self._catalogue.filter(pl.col("cves").list.contains(name.upper()))
+        same = [
+            (pl.col("scanner") == scanner) & _is_one_of(ids["vulnerability_id"], "vulnerability_id")
+            for (scanner,), ids in tests.partition_by("scanner", as_dict=True).items()
+        ]
+        return pl.any_horizontal(pl.col("vulnerability_id") == name, *same)
 
 
-def _is_vulnerability(name: str, catalogue: pl.DataFrame) -> pl.Expr:
-    """The check of that id, or one that the catalogue knows to test for that CVE."""
-    named = catalogue.filter(pl.col("cves").list.contains(name.upper())).group_by("scanner").agg("vulnerability_id")
-    same = [
-        (pl.col("scanner") == scanner) & pl.col("vulnerability_id").is_in(ids) for scanner, ids in named.iter_rows()
-    ]
-    return pl.any_horizontal(pl.col("vulnerability_id") == name, *same)
+def _is_one_of(names: pl.Series, column: str = "host") -> pl.Expr:
+    return pl.col(column).is_in(names.implode())
 
 
 def accept(knowledge: Knowledge, which: pl.Expr, *, at: datetime, until: datetime) -> Knowledge:
     """The open lives that `which` (an expression on LEDGER) selects end as accepted `at`; it holds before `until`."""
     at, until = at.astimezone(UTC), until.astimezone(UTC)
-    accepted = pl.col("ended_as").is_null() & which
+    accepted = OPEN & which
     lives = knowledge.lives.with_columns(
         accepted_until=pl.when(accepted).then(pl.lit(until, Time)).otherwise("accepted_until")
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
@@ -36,8 +37,9 @@ class Cells:
         )
         placed = findings.with_columns(to_category=category)
         named = placed.select("host", "scanner", "vulnerability_id", category="to_category", range="to_range")
-        return placed.hstack(named.with_columns(until=self.accepted_until()).select("until"))
+        return placed.hstack(named.with_columns(until=self.accepted_until).select("until"))
 
+    @cached_property
     def accepted_until(self) -> pl.Expr:
         """The end of the latest acceptance that names a life: on host, scanner, vulnerability_id, category, range."""
         policy = self.rulebook.policy

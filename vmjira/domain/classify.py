@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections.abc import Iterable
-from ipaddress import IPv4Address, ip_address
+from ipaddress import ip_address
 
 import polars as pl
 
@@ -14,6 +14,9 @@ from vmjira.domain.rulebook import IdentityKind, Network, Rulebook
 
 #: What identifies a host in no range, in this order.
 DEFAULT_IDENTITY: tuple[IdentityKind, ...] = ("ip", "hostname", "netbios", "mac", "agent_uuid")
+
+#: What an observation may lack although the host has it.
+_NAMES = ["hostname", "netbios", "mac", "agent_uuid", "os"]
 
 
 class RangeFinder:
@@ -39,48 +42,37 @@ def ranges_of(addresses: pl.Series, rulebook: Rulebook) -> pl.Series:
     return addresses.replace_strict(distinct, pl.Series(found, dtype=pl.String), default=None, return_dtype=pl.String)
 
 
-def contains(network: Network, addresses: pl.Series) -> pl.Series:
-    """Whether each address (canonical text) lies in the network; false for null."""
-    first, last = int(network.first), int(network.last)
-    inside = [
-        ip.version == network.first.version and first <= int(ip) <= last
-        for ip in map(ip_address, addresses.fill_null(str(IPv4Address(0))))
-    ]
-    return pl.Series(inside, dtype=pl.Boolean) & addresses.is_not_null()
-
-
 def identify(scan: Scan, rulebook: Rulebook) -> pl.DataFrame:
     """HOSTS of the scan, plus `range` and `key` (null: the host has nothing that identifies it in its range)."""
     hosts = scan.hosts.with_columns(range=ranges_of(scan.hosts["ip"], rulebook))
     key = _key(DEFAULT_IDENTITY)
-    for range_ in rulebook.ranges:
-        key = pl.when(pl.col("range") == range_.id).then(_key(range_.identity)).otherwise(key)
+    for identity in {range_.identity for range_ in rulebook.ranges}:
+        ids = pl.Series([range_.id for range_ in rulebook.ranges if range_.identity == identity])
+        key = pl.when(pl.col("range").is_in(ids.implode())).then(_key(identity)).otherwise(key)
     return hosts.with_columns(key=key)
 
 
 def merge(identified: pl.DataFrame) -> pl.DataFrame:
     """One row per key, named `host`: time, address and range of the later; credentials and completeness if one has."""
-    text = [pl.col(column).drop_nulls().last() for column in ("hostname", "netbios", "mac", "agent_uuid", "os")]
     return (
         identified.filter(pl.col("key").is_not_null())
         .sort("scanned_at", maintain_order=True)
         .group_by(pl.col("key").alias("host"), maintain_order=True)
-        .agg(pl.col("scanned_at", "ip", "range").last(), pl.col("authenticated", "complete").max(), *text)
+        .agg(
+            pl.col("scanned_at", "ip", "range").last(),
+            pl.col(_NAMES).drop_nulls().last(),
+            pl.col("authenticated", "complete").max(),
+        )
     )
 
 
 def newest(known_hosts: pl.DataFrame) -> pl.DataFrame:
     """One row per host of KNOWN_HOSTS: its newest observation by any scanner; names from the newest that has them."""
-    names = [pl.col(column).drop_nulls().last() for column in ("hostname", "netbios", "mac", "agent_uuid", "os")]
-    rest = [
-        column
-        for column in KNOWN_HOSTS
-        if column not in ("host", "ranges", *(name.meta.output_name() for name in names))
-    ]
+    rest = [column for column in KNOWN_HOSTS if column not in ("host", "ranges", *_NAMES)]
     return (
         known_hosts.sort("observed_at", "scanner")
         .group_by("host", maintain_order=True)
-        .agg(pl.col(rest).last(), *names, pl.col("ranges").explode().unique())
+        .agg(pl.col(rest).last(), pl.col(_NAMES).drop_nulls().last(), pl.col("ranges").explode().unique())
         .select(*KNOWN_HOSTS)
     )
 

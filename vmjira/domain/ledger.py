@@ -13,7 +13,7 @@ from vmjira.domain.classify import identify, merge, newest, ranges_of
 from vmjira.domain.frames import Scan, Time
 from vmjira.domain.iterations import NO_RANGE, assign, ordinals, running_ordinals
 from vmjira.domain.knowledge import Knowledge, learn, lost, newer, remember, within_ranges
-from vmjira.domain.lives import ELSEWHERE, NO_ROW, advance, differs, end, found
+from vmjira.domain.lives import ELSEWHERE, NO_ROW, OPEN, advance, differs, end, found
 from vmjira.domain.observation import Observation, observe
 from vmjira.domain.rulebook import Rulebook
 
@@ -78,7 +78,7 @@ def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime, befor
     lives, changed = knowledge.lives, frozenset[str]()
     if before and before.acceptances:
         lives, changed = _withdraw(lives, cells, replace(cells, rulebook=before), at=at)
-    rest, heads = _split(lives, pl.col("ended_as").is_null())
+    rest, heads = _split(lives, OPEN)
     rows = cells.place(_unseen(heads, known, cells, at=at))
     moving = pl.col("at").is_not_null() & ELSEWHERE & ~NO_ROW
     owners = rows.filter(moving)["to_range"].fill_null(NO_RANGE).unique()
@@ -93,7 +93,7 @@ def _withdraw(lives: pl.DataFrame, now: Cells, before: Cells, *, at: datetime) -
     """Shorten acceptances that the rules `before` gave and that end earlier `now`; the ranges in which any does."""
     accepted = (pl.col("ended_as") == "accepted").fill_null(value=False) & ~pl.col("superseded")
     rest, rows = lives.filter(~accepted), lives.filter(accepted)
-    old, new = before.accepted_until(), pl.max_horizontal(now.accepted_until(), pl.lit(at, Time))
+    old, new = before.accepted_until, pl.max_horizontal(now.accepted_until, pl.lit(at, Time))
     earlier = rows.select((pl.col("accepted_until") == old) & (new < pl.col("accepted_until"))).to_series()
     shorter = pl.when(earlier).then(new).otherwise("accepted_until").alias("accepted_until")
     return pl.concat([rest, rows.with_columns(shorter)]), _ranges(rows.filter(earlier))
@@ -105,7 +105,7 @@ def _unseen(lives: pl.DataFrame, known: pl.DataFrame, cells: Cells, *, at: datet
     return (
         lives.select(
             *("host", "scanner", "vulnerability_id", "category", "range"),
-            at=pl.when(pl.col("ended_as").is_null()).then(pl.lit(at, Time)),
+            at=pl.when(OPEN).then(pl.lit(at, Time)),
             present=pl.lit(value=False),
             fixed=pl.lit(value=False),
             authenticated=pl.lit(None, pl.Boolean),
@@ -152,7 +152,7 @@ def _forget(now: Knowledge, rulebook: Rulebook, *, at: datetime) -> tuple[Knowle
     forgotten = pl.col("host").is_in(hosts.implode())
     lives = end(now.lives, forgotten, "gone", at=at, iterations=now.iterations)
     known = now.hosts.with_columns(gone=forgotten | pl.col("gone"))
-    return replace(now, lives=lives, hosts=known), _ranges(now.lives.filter(forgotten, pl.col("ended_as").is_null()))
+    return replace(now, lives=lives, hosts=known), _ranges(now.lives.filter(forgotten, OPEN))
 
 
 def _ranges(*lives: pl.DataFrame) -> frozenset[str]:

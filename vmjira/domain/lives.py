@@ -30,10 +30,12 @@ _ENDED = pl.Enum(ENDINGS)
 #: A finding that no category takes, and that tells nothing bad: it has no row.
 NO_ROW = pl.col("to_category").is_null() & (pl.col("to_severity") == "info")
 
-_open = pl.col("ended_as").is_null()
-_concerned = pl.col("at").is_not_null() & ~pl.col("superseded")
-_accepted = (pl.col("until") > pl.col("at")).fill_null(value=False)
-_still_accepted = (pl.col("accepted_until") > pl.col("at")).fill_null(value=False)
+#: The life has not ended.
+OPEN = pl.col("ended_as").is_null()
+_CONCERNED = pl.col("at").is_not_null() & ~pl.col("superseded")
+_ACCEPTED = (pl.col("until") > pl.col("at")).fill_null(value=False)
+_STILL_ACCEPTED = (pl.col("accepted_until") > pl.col("at")).fill_null(value=False)
+
 #: What is known now puts the finding in another cell, or nowhere.
 ELSEWHERE = (
     pl.col("category").ne_missing(pl.col("to_category")) | pl.col("range").ne_missing(pl.col("to_range")) | NO_ROW
@@ -43,9 +45,9 @@ ELSEWHERE = (
 def advance(lives: pl.DataFrame, verdict: pl.DataFrame, iterations: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """LEDGER rows as they are now, and those that begin because an older one moved, or was seen again after its end."""
     rows = lives.hstack(verdict.select(*VERDICT)).with_columns(
-        fixed=_concerned & _open & pl.col("fixed"),
-        moved=_concerned & _open & ~pl.col("fixed") & ELSEWHERE,
-        back=_concerned & ~_open & pl.col("present") & ~NO_ROW & ~_accepted & ~_still_accepted,
+        fixed=_CONCERNED & OPEN & pl.col("fixed"),
+        moved=_CONCERNED & OPEN & ~pl.col("fixed") & ELSEWHERE,
+        back=_CONCERNED & ~OPEN & pl.col("present") & ~NO_ROW & ~_ACCEPTED & ~_STILL_ACCEPTED,
     )
     begun = rows.filter((pl.col("moved") & ~NO_ROW) | pl.col("back"))
     return _updated(rows), _successors(begun, iterations)
@@ -53,7 +55,7 @@ def advance(lives: pl.DataFrame, verdict: pl.DataFrame, iterations: pl.DataFrame
 
 def end(lives: pl.DataFrame, which: pl.Expr, ending: str, *, at: datetime, iterations: pl.DataFrame) -> pl.DataFrame:
     """LEDGER where the open lives that `which` selects end `at`, in the running iterations of their ranges."""
-    ends = pl.col("ended_as").is_null() & which
+    ends = OPEN & which
     ordinal = ordinals("range", running_ordinals(iterations))
     return lives.with_columns(
         ended_at=pl.when(ends).then(pl.lit(at, Time)).otherwise("ended_at"),
@@ -71,7 +73,7 @@ def differs(before: pl.DataFrame, after: pl.DataFrame) -> pl.Series:
 def found(findings: pl.DataFrame) -> pl.DataFrame:
     """The first lives of findings: host, scanner, vulnerability_id and VERDICT in, LEDGER out."""
     at, k = pl.col("at"), pl.col("k")
-    return findings.filter(~NO_ROW & ~_accepted).select(
+    return findings.filter(~NO_ROW & ~_ACCEPTED).select(
         "host",
         "scanner",
         "vulnerability_id",
@@ -97,7 +99,7 @@ def found(findings: pl.DataFrame) -> pl.DataFrame:
 
 def ticket_of(lives: pl.DataFrame, iterations: pl.DataFrame) -> pl.Series:
     """The identifier of the ticket that owns each life; null where it has no cell."""
-    labels = iterations.select("range", first_iteration="ordinal", label="label")
+    labels = iterations.select("range", "label", first_iteration="ordinal")
     named = lives.select("category", "range", "first_iteration").join(
         labels, on=["range", "first_iteration"], how="left", maintain_order="left"
     )
@@ -105,8 +107,8 @@ def ticket_of(lives: pl.DataFrame, iterations: pl.DataFrame) -> pl.Series:
 
 
 def _updated(rows: pl.DataFrame) -> pl.DataFrame:
-    seen = _concerned & _open & pl.col("present") & ~pl.col("moved")
-    accepted = _concerned & _open & ~pl.col("fixed") & ~pl.col("moved") & _accepted
+    seen = _CONCERNED & OPEN & pl.col("present") & ~pl.col("moved")
+    accepted = _CONCERNED & OPEN & ~pl.col("fixed") & ~pl.col("moved") & _ACCEPTED
     ends = pl.col("fixed") | pl.col("moved") | accepted
     ended_as = (
         pl.when("fixed")
@@ -148,7 +150,7 @@ def _successors(rows: pl.DataFrame, iterations: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("acceptance ended"))
         .otherwise(pl.lit("moved"))
     )
-    at_once = pl.when(_accepted)  # moved to where an acceptance names it
+    at_once = pl.when(_ACCEPTED)  # moved to where an acceptance names it
     return rows.with_columns(
         previous_ticket=ticket_of(rows, iterations),
         category="to_category",

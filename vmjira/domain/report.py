@@ -7,12 +7,12 @@ import polars as pl
 from vmjira.domain.classify import newest
 from vmjira.domain.iterations import running
 from vmjira.domain.knowledge import Knowledge
-from vmjira.domain.lives import ticket_of
+from vmjira.domain.lives import OPEN, ticket_of
 from vmjira.domain.rulebook import Category
 from vmjira.domain.statistics import latest
 from vmjira.domain.ticket import REPORT
 
-_OPEN = pl.col("ended_as").is_null()
+_ORDER = ["severity", "hostname", "ip", "host", "vulnerability_id", "scanner", "first_seen"]
 
 
 def own_rows(knowledge: Knowledge, category: Category, range_: str, ordinal: int) -> pl.DataFrame:
@@ -24,13 +24,13 @@ def own_rows(knowledge: Knowledge, category: Category, range_: str, ordinal: int
 
 def all_rows(knowledge: Knowledge, category: Category, range_: str, k: int) -> pl.DataFrame:
     """REPORT: all open findings of the cell, seen from its running iteration `k`."""
-    return _report(knowledge, _cell(knowledge, category, range_).filter(_OPEN), category, k)
+    return _report(knowledge, _cell(knowledge, category, range_).filter(OPEN), category, k)
 
 
 def diff_rows(knowledge: Knowledge, category: Category, range_: str, k: int) -> pl.DataFrame:
     """REPORT: what is new, remaining, fixed or unverified at the running iteration `k` of the cell."""
     fixed_now = (pl.col("ended_as") == "fixed") & (pl.col("ended_iteration") == k)
-    rows = latest(_cell(knowledge, category, range_).filter(_OPEN | fixed_now))
+    rows = latest(_cell(knowledge, category, range_).filter(OPEN | fixed_now))
     return _report(knowledge, rows, category, k)
 
 
@@ -60,15 +60,6 @@ def _report(knowledge: Knowledge, lives: pl.DataFrame, category: Category, k: in
         .with_columns(category=pl.lit(category.title), fixed_at=pl.when(pl.col("ended_as") == "fixed").then("ended_at"))
         .join(newest(known).select("host", "ip", "hostname"), on="host", how="left")
         .join(texts, on=["scanner", "vulnerability_id"], how="left")
-        .sort(
-            pl.col("severity"),
-            "hostname",
-            "ip",
-            "host",
-            "vulnerability_id",
-            "scanner",
-            "first_seen",
-            descending=[True, *[False] * 6],
-        )
+        .sort(_ORDER, descending=[column == "severity" for column in _ORDER])
         .select(*REPORT)
     )

@@ -8,6 +8,7 @@ import polars as pl
 
 from vmjira.domain.frames import SEVERITIES
 from vmjira.domain.iterations import ordinals
+from vmjira.domain.lives import OPEN
 
 #: What an open finding adds to the score of its host.
 WEIGHTS = dict(zip(SEVERITIES, (0, 1, 2, 5, 10), strict=True))
@@ -18,7 +19,6 @@ Membership = pl.Enum(MEMBERSHIPS)
 FINDING = ("host", "scanner", "vulnerability_id")
 TICKET = ("category", "range", "first_iteration")
 
-_OPEN = pl.col("ended_as").is_null()
 _IN_CELL = pl.col("category").is_not_null() & pl.col("range").is_not_null()
 
 
@@ -28,12 +28,12 @@ def host_lists(lives: pl.DataFrame, k: int) -> pl.DataFrame:
     `lives` (LEDGER): all of one range; `k` its running iteration. Hosts that count in none of the four are left out.
     """
     fixed_since = (pl.col("ended_as") == "fixed").fill_null(value=False) & (pl.col("ended_iteration") >= k)
-    last = (pl.col("first_iteration") < k) & (_OPEN | fixed_since)
+    last = (pl.col("first_iteration") < k) & (OPEN | fixed_since)
     hosts = (
         lives.lazy()
         .filter(_IN_CELL)
         .group_by("category", "host")
-        .agg(open=_OPEN.any(), seen=(_OPEN & (pl.col("last_iteration") == k)).any(), last=last.any())
+        .agg(open=OPEN.any(), seen=(OPEN & (pl.col("last_iteration") == k)).any(), last=last.any())
     )
     membership = (
         pl.when(pl.col("seen") & ~pl.col("last"))
@@ -84,7 +84,7 @@ def own_numbers(lives: pl.DataFrame, running: Mapping[str, int]) -> pl.DataFrame
 
     `lives` (LEDGER): all of some ranges; `running`: the ordinal of the running iteration of each.
     """
-    unverified = _OPEN & (pl.col("last_iteration") < ordinals("range", running))
+    unverified = OPEN & (pl.col("last_iteration") < ordinals("range", running))
     endings = [
         (pl.col("ended_as") == name).sum().cast(pl.Int64).alias(name) for name in ("fixed", "moved", "gone", "accepted")
     ]
@@ -94,10 +94,10 @@ def own_numbers(lives: pl.DataFrame, running: Mapping[str, int]) -> pl.DataFrame
         .agg(
             *endings,
             total=pl.len().cast(pl.Int64),
-            open=_OPEN.sum().cast(pl.Int64),
+            open=OPEN.sum().cast(pl.Int64),
             unverified=unverified.sum().cast(pl.Int64),
             hosts=pl.col("host").n_unique().cast(pl.Int64),
-            open_hosts=pl.col("host").filter(_OPEN).n_unique().cast(pl.Int64),
+            open_hosts=pl.col("host").filter(OPEN).n_unique().cast(pl.Int64),
         )
         .select(*TICKET, "total", "fixed", "open", "unverified", "moved", "gone", "accepted", "hosts", "open_hosts")
         .sort(TICKET)
@@ -112,7 +112,7 @@ def top_hosts(lives: pl.DataFrame, k: int, hosts: pl.DataFrame, n: int) -> pl.Da
     """
     weight = pl.col("severity").replace_strict(WEIGHTS, return_dtype=pl.Int64)
     return (
-        lives.filter(_IN_CELL, _OPEN, pl.col("last_iteration") == k)
+        lives.filter(_IN_CELL, OPEN, pl.col("last_iteration") == k)
         .group_by("category", "host")
         .agg(score=weight.sum(), findings=pl.len().cast(pl.Int64))
         .join(hosts.select("host", "ip", "hostname"), on="host", how="left")
@@ -128,7 +128,7 @@ def uncategorised(lives: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
     """range, family, severity, findings, hosts: what is open without a cell, as no category or no range takes it."""
     families = catalogue.select("scanner", "vulnerability_id", "family")
     return (
-        lives.filter(_OPEN, ~_IN_CELL)
+        lives.filter(OPEN, ~_IN_CELL)
         .join(families, on=["scanner", "vulnerability_id"], how="left")
         .group_by("range", "family", "severity")
         .agg(findings=pl.len().cast(pl.Int64), hosts=pl.col("host").n_unique().cast(pl.Int64))
