@@ -15,7 +15,70 @@ START = datetime(2026, 6, 5, 1, 0, tzinfo=UTC)
 PORT, PORTS = "@PORT@", ("0", "0", "22", "80", "135", "139", "443", "445", "3389", "8080")
 FAMILIES = ("Windows : Microsoft Bulletins", "Windows", "General", "Service detection", "Web Servers", "Misc.",
             "Red Hat Local Security Checks", "Databases", "SNMP", "Settings")  # fmt: skip
-WORDS = ["remote", "host", "installed", "version", "prior", "affected", "multiple", "vulnerabilities", "unauthenticated", "attacker", "can", "exploit", "this", "via", "a", "specially", "crafted", "request", "to", "cause", "denial", "of", "service", "condition", "execute", "arbitrary", "code", "note", "that", "Nessus", "has", "not", "tested", "for", "these", "issues", "but", "has", "instead", "relied", "only", "on", "the", "application's", "self-reported", "number", "security", "update", "missing", "kernel", "library", "memory", "corruption", "improper", "validation", "user", "supplied", "input", "information", "disclosure", "privilege", "escalation"]
+WORDS = [
+    "remote",
+    "host",
+    "installed",
+    "version",
+    "prior",
+    "affected",
+    "multiple",
+    "vulnerabilities",
+    "unauthenticated",
+    "attacker",
+    "can",
+    "exploit",
+    "this",
+    "via",
+    "a",
+    "specially",
+    "crafted",
+    "request",
+    "to",
+    "cause",
+    "denial",
+    "of",
+    "service",
+    "condition",
+    "execute",
+    "arbitrary",
+    "code",
+    "note",
+    "that",
+    "Nessus",
+    "has",
+    "not",
+    "tested",
+    "for",
+    "these",
+    "issues",
+    "but",
+    "has",
+    "instead",
+    "relied",
+    "only",
+    "on",
+    "the",
+    "application's",
+    "self-reported",
+    "number",
+    "security",
+    "update",
+    "missing",
+    "kernel",
+    "library",
+    "memory",
+    "corruption",
+    "improper",
+    "validation",
+    "user",
+    "supplied",
+    "input",
+    "information",
+    "disclosure",
+    "privilege",
+    "escalation",
+]
 
 
 def prose(rng: random.Random, words: int) -> str:
@@ -23,8 +86,8 @@ def prose(rng: random.Random, words: int) -> str:
     return "\n".join(text[i : i + 72] for i in range(0, len(text), 72))
 
 
-def plugin(rng: random.Random, number: int) -> tuple[str, str, int]:
-    """What comes before and after the output of one plugin, as XML, and how many words of output it writes."""
+def plugin(rng: random.Random, number: int) -> tuple[str, int]:
+    """One plugin as XML up to its output, and how many words of output it writes."""
     severity = rng.choices((0, 1, 2, 3, 4), (55, 5, 20, 14, 6))[0]
     family = rng.choice(FAMILIES)
     cves = [
@@ -53,13 +116,13 @@ def plugin(rng: random.Random, number: int) -> tuple[str, str, int]:
         f"https://example.org/kb/{number}</see_also>\n<solution>{escape(prose(rng, rng.randint(6, 25)))}</solution>\n"
         f"<synopsis>{escape(prose(rng, 10))}</synopsis>\n<thorough_tests>false</thorough_tests>\n"
     )
-    tail = "".join(
+    xrefs = (
         f"<xref>{kind}:{rng.randint(1000, 99999)}</xref>\n" for kind in ("IAVA", "CWE", "MSKB")[: rng.randint(0, 3)]
     )
-    return head, tail + "</ReportItem>\n", rng.choice((0, 12, 40, 90))
+    return head + "".join(xrefs), rng.choice((0, 12, 40, 90))
 
 
-def host(rng: random.Random, number: int, plugins: list[tuple[str, str, int]]) -> str:
+def host(rng: random.Random, number: int, plugins: list[tuple[str, int]]) -> str:
     begin = START + timedelta(seconds=3 * number)
     end = begin + timedelta(minutes=rng.randint(4, 50))
     address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
@@ -71,9 +134,9 @@ def host(rng: random.Random, number: int, plugins: list[tuple[str, str, int]]) -
     }  # fmt: skip
     properties = "".join(f'<tag name="{name}">{value}</tag>\n' for name, value in tags.items())
     items = []
-    for head, tail, words in rng.choices(rng.sample(plugins, 35), k=ITEMS_PER_HOST - 1):  # some on several ports
+    for head, words in rng.choices(rng.sample(plugins, 35), k=ITEMS_PER_HOST - 1):  # some on several ports
         output = f"<plugin_output>\n{escape(prose(rng, words))} {address}\n</plugin_output>\n" if words else ""
-        items.append(head.replace(PORT, rng.choice(PORTS)) + output + tail)
+        items.append(head.replace(PORT, rng.choice(PORTS)) + output + "</ReportItem>\n")
     return f'<ReportHost name="{address}"><HostProperties>\n{properties}</HostProperties>\n{"".join(items)}{scan_info(begin)}</ReportHost>\n'
 
 
