@@ -58,7 +58,9 @@ def vulnerability(scan: Scan, key: str) -> dict[str, object]:
 ENDED = '<tag name="HOST_END">Fri Jun  5 10:00:00 2026</tag>'
 
 
-def item(plugin: str = "1000", *, port: str = "443", severity: str = "3", inside: str = "", family: str = "General") -> str:
+def item(
+    plugin: str = "1000", *, port: str = "443", severity: str = "3", inside: str = "", family: str = "General"
+) -> str:
     return (
         f'<ReportItem port="{port}" svc_name="www" protocol="tcp" severity="{severity}" pluginID="{plugin}" '
         f'pluginName="Plugin {plugin}" pluginFamily="{family}">{inside}</ReportItem>'

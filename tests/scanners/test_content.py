@@ -95,7 +95,9 @@ def test_a_damaged_zip_is_refused(tmp_path):
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_progress_goes_from_little_to_all(tmp_path, pack):
     path = tmp_path / "x"
-    path.write_bytes(pack(nessus(*(report_host(item(inside=f"<synopsis>{n}</synopsis>" * 50)) for n in range(900))).encode()))
+    path.write_bytes(
+        pack(nessus(*(report_host(item(inside=f"<synopsis>{n}</synopsis>" * 50)) for n in range(900))).encode())
+    )
     seen: list[tuple[int, int]] = []
     read_scan(path, tmp_path / "into", timezone=UTC, progress=lambda done, total: seen.append((done, total)))
     assert seen == sorted(seen)

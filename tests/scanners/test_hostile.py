@@ -28,10 +28,16 @@ CASES: dict[str, tuple[bytes, str]] = {
     "text before": (b"Warning: x\n" + GOOD.encode(), "is no scan in a known format"),
     "space before the declaration": (b"\n" + GOOD.encode(), "is not well-formed XML from its very beginning"),
     "rubbish after": (GOOD.encode() + b"<more/>", "line 1: is not well-formed XML (Extra content"),
-    "mismatched tag": (GOOD.replace("</Report>", "</Raport>").encode(), "is not well-formed XML (Opening and ending tag"),
+    "mismatched tag": (
+        GOOD.replace("</Report>", "</Raport>").encode(),
+        "is not well-formed XML (Opening and ending tag",
+    ),
     "NUL byte": (GOOD.replace("Plugin", "Plu\0gin").encode(), "is not well-formed XML"),
     "wrong encoding": (GOOD.replace("Plugin", "Plügin").encode("latin-1"), "not in the encoding that it declares"),
-    "unknown encoding": (GOOD.replace('"1.0"', '"1.0" encoding="x-foo"').encode(), "is not well-formed XML from its very"),
+    "unknown encoding": (
+        GOOD.replace('"1.0"', '"1.0" encoding="x-foo"').encode(),
+        "is not well-formed XML from its very",
+    ),
     "wrong root": (b"<NessusClientData_vwrong/>", "is no scan in a known format; known are: gvm, gvm-csv, nessus,"),
     "wapiti": (b'<report type="security"><report_infos/></report>', "is a Wapiti report"),
     "html": (b"<!DOCTYPE html><html><body>Log in</body></html>", "is no scan in a known format"),
@@ -61,7 +67,9 @@ def test_what_is_no_whole_scan_is_refused_in_words_of_its_own(read, tmp_path, na
 
 @pytest.mark.parametrize("name", ENTITIES)
 def test_a_document_that_declares_entities_is_refused_before_it_is_parsed(read, name):
-    content = GOOD.replace("<NessusClientData_v2>", f"<!DOCTYPE NessusClientData_v2 [{ENTITIES[name]}]><NessusClientData_v2>", 1)
+    content = GOOD.replace(
+        "<NessusClientData_v2>", f"<!DOCTYPE NessusClientData_v2 [{ENTITIES[name]}]><NessusClientData_v2>", 1
+    )
     with pytest.raises(ScanUnreadable, match="declares an XML entity"):
         read(content.replace("Plugin 1000", "&a;"))
 
@@ -144,7 +152,8 @@ from vmjira.scanners.registry import read_scan
 from vmjira.scanners.content import Limits
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    read_scan(Path(sys.argv[1]), Path(sys.argv[2]), timezone=ZoneInfo('UTC'), limits=Limits(ratio=2000, bytes=110_000_000))
+    limits = Limits(ratio=2000, bytes=110_000_000)
+    read_scan(Path(sys.argv[1]), Path(sys.argv[2]), timezone=ZoneInfo('UTC'), limits=limits)
 except ScanUnreadable as error:
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, error)
 """
@@ -153,7 +162,9 @@ except ScanUnreadable as error:
 @pytest.mark.parametrize("name", ATTACKS)
 def test_endless_content_is_refused_in_flat_memory(tmp_path, name):
     path = packed(tmp_path / "attack", endless(*ATTACKS[name], megabytes=120))
-    done = subprocess.run([sys.executable, "-c", READ, path, tmp_path / "into"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", READ, path, tmp_path / "into"], capture_output=True, text=True, check=True
+    )
     grown, _, words = done.stdout.partition(" ")
     assert words.startswith(str(path)), done.stdout
     assert int(grown) < 450, words  # MiB; a tree is larger than its text
@@ -186,5 +197,3 @@ def test_results_of_one_host_beyond_a_batch_are_merged(read, monkeypatch):
     assert len(found) == 11
     assert found[("1", "3")] == (["14/tcp", "24/tcp", "34/tcp", "4/tcp"], "high")
     assert {host for host, _ in found} == {"1", "3"}
-
-

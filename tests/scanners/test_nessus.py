@@ -78,7 +78,8 @@ def test_times_in_iso_form_keep_their_zone(read):
 
 
 def test_plugin_19506_stands_in_for_times_and_credentials(read):
-    output = "Credentialed checks : yes, as 'CORP\\scan' via SMB\nScan Start Date : 2026/6/5 9:50 UTC\nScan duration : 600 sec"
+    output = "Credentialed checks : yes, as 'CORP\\scan' via SMB\nScan Start Date : 2026/6/5 9:50 UTC"
+    output += "\nScan duration : 600 sec"
     info = item("19506", port="0", severity="0", inside=f"<plugin_output>{output}</plugin_output>")
     scan = read(nessus(report_host(info, tags="")), zone=ZoneInfo("Asia/Tokyo"))
     assert (scan.started_at, scan.finished_at) == (TEN.replace(hour=9, minute=50), TEN)
@@ -125,7 +126,9 @@ def test_the_first_of_several_macs_counts(read):
 
 
 def test_dead_hosts_and_hosts_without_results_were_not_observed(read):
-    dead = item("10180", inside="<plugin_output>The remote host (10.0.0.2) is considered as dead - not scanning</plugin_output>")
+    dead = item(
+        "10180", inside="<plugin_output>The remote host (10.0.0.2) is considered as dead - not scanning</plugin_output>"
+    )
     scan = read(nessus(report_host(item()), report_host(dead, name="10.0.0.2"), report_host(name="10.0.0.3")))
     assert scan.hosts["host"].to_list() == ["1"]
     assert set(findings(scan)) == {("1", "1000")}
@@ -143,14 +146,19 @@ def test_the_same_host_twice_is_two_references(read):
 
 
 def test_nothing_of_a_host_goes_over_to_the_next(read):
-    first = report_host(item("19506"), tags=f'{ENDED}<tag name="host-fqdn">a</tag><tag name="Credentialed_Scan">true</tag>')
+    first = report_host(
+        item("19506"), tags=f'{ENDED}<tag name="host-fqdn">a</tag><tag name="Credentialed_Scan">true</tag>'
+    )
     second = '<ReportHost name="10.0.0.2">' + item() + "</ReportHost>"
     found = host(read(nessus(first, second)), "2")
     assert (found["hostname"], found["authenticated"]) == (None, None)
 
 
 def test_many_hosts_with_many_items_lose_none(read):
-    hosts = [report_host(*(item(str(n), inside="<synopsis>s</synopsis>" * 9) for n in range(300)), name=f"h{h}") for h in range(9)]
+    hosts = [
+        report_host(*(item(str(n), inside="<synopsis>s</synopsis>" * 9) for n in range(300)), name=f"h{h}")
+        for h in range(9)
+    ]
     scan = read(nessus(*hosts))
     assert (scan.records, scan.hosts.height, len(findings(scan))) == (2700, 9, 2700)
 

@@ -30,9 +30,19 @@ def test_the_csv_of_tenable_io_leaves_out_what_is_fixed(read):
     assert findings(scan) == {("1", "176700"): ([], "high")}
     assert (scan.started_at, scan.finished_at) == (datetime(2026, 6, 5, 8, 0, 0, 500_000, tzinfo=UTC), TEN)
     found = host(scan)
-    assert (found["ip"], found["hostname"], found["netbios"], found["os"]) == ("10.1.2.3", "pc1.example.com", "PC1", "Linux")
+    assert (found["ip"], found["hostname"], found["netbios"], found["os"]) == (
+        "10.1.2.3",
+        "pc1.example.com",
+        "PC1",
+        "Linux",
+    )
     told = vulnerability(scan, "176700")
-    assert (told["cvss2"], told["cvss3"], told["exploits"], told["exploit_available"]) == (6.8, 7.8, ["Metasploit"], True)
+    assert (told["cvss2"], told["cvss3"], told["exploits"], told["exploit_available"]) == (
+        6.8,
+        7.8,
+        ["Metasploit"],
+        True,
+    )
 
 
 def test_the_csv_of_tenable_sc_has_its_own_names_and_times(read):
@@ -172,13 +182,18 @@ def test_a_gvm_report_gives_findings_unmade_checks_and_hosts_without_results(rea
 def test_a_gvm_nvt_is_told_by_its_tags_and_references(read):
     told = vulnerability(read(SAMPLES / "gvm.xml"), "1.3.6.1.4.1.25623.1.0.836484")
     assert (told["cvss2"], told["cvss3"], told["family"]) == (None, 9.8, "Windows : Microsoft Bulletins")
-    assert (told["synopsis"], told["description"], told["solution"]) == ("An update is missing.", "Flaws exist.", "Install the update.")
+    assert (told["synopsis"], told["description"], told["solution"]) == (
+        "An update is missing.",
+        "Flaws exist.",
+        "Install the update.",
+    )
     assert (told["cves"], told["references"]) == (["CVE-2025-47981"], ["https://example.com/kb", "CERT-BUND:WID-SEC-1"])
 
 
 def gvm(*, status: str = "Done", end: str = "<scan_end>2026-06-05T10:00:00Z</scan_end>", results: str = "") -> str:
     return (
-        f'<report id="1"><report id="1"><scan_run_status>{status}</scan_run_status><scan_start>2026-06-05T08:00:00Z</scan_start>'
+        f'<report id="1"><report id="1"><scan_run_status>{status}</scan_run_status>'
+        "<scan_start>2026-06-05T08:00:00Z</scan_start>"
         f"<results>{results}</results>{end}</report></report>"
     )
 
@@ -194,7 +209,11 @@ def test_a_gvm_scan_that_is_not_done_is_incomplete_and_without_an_end_refused(re
 
 
 def test_a_page_of_gvm_results_fixes_nothing(read):
-    scan = read(gvm(results=RESULT.format("<severity>5.0</severity>")).replace("</results>", "</results><result_count><filtered>7</filtered></result_count>"))
+    scan = read(
+        gvm(results=RESULT.format("<severity>5.0</severity>")).replace(
+            "</results>", "</results><result_count><filtered>7</filtered></result_count>"
+        )
+    )
     assert host(scan, "10.0.0.1")["complete"] is False
     assert scan.warnings == ("holds 1 of 7 results, so nothing is taken as fixed; export it with rows=-1",)
 
@@ -219,9 +238,15 @@ def test_a_gvm_result_without_severity_is_unreadable(read):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('<get_reports_response status="404" status_text="Failed to find report"/>', "is an error of GVM, not a report: 404"),
+        (
+            '<get_reports_response status="404" status_text="Failed to find report"/>',
+            "is an error of GVM, not a report: 404",
+        ),
         ('<report id="1" type="delta"><results/></report>', "is a delta report"),
-        ('<get_reports_response status="200"><report id="1"/><report id="2"/></get_reports_response>', "holds 2 reports"),
+        (
+            '<get_reports_response status="200"><report id="1"/><report id="2"/></get_reports_response>',
+            "holds 2 reports",
+        ),
         ('<report id="1"><results><result/></results></report>', "nothing in it tells when this was"),
     ],
 )

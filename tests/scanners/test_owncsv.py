@@ -34,7 +34,12 @@ def written(*rows: dict[str, str]) -> bytes:
 
 def test_the_sample_is_read_whole(read):
     scan = read(SAMPLES / "vmjira.csv")
-    assert (scan.scanner, scan.format, scan.records, scan.finished_at) == ("csv", "vmjira-csv", 2, datetime(2026, 6, 5, 10, tzinfo=UTC))
+    assert (scan.scanner, scan.format, scan.records, scan.finished_at) == (
+        "csv",
+        "vmjira-csv",
+        2,
+        datetime(2026, 6, 5, 10, tzinfo=UTC),
+    )
     assert findings(scan) == {("1", "42873"): (["3389/tcp", "443/tcp"], "high")}
     told = vulnerability(scan, "42873")
     assert (told["description"], told["cves"], told["exploit_available"], told["cvss3"]) == (

@@ -48,6 +48,20 @@ def read(content: Content, staging: Staging, zone: ZoneInfo) -> Observed:
     return reader.observed(content)
 
 
+_Written = tuple[str | None, str | None, str | None, str | None]  # plugin, port, protocol, severity
+_Kind = tuple[str, str, str | None, bool]  # plugin, severity, port, and whether it needs a closer look
+#: Kinds of results that are remembered: a plugin on one port with one severity.
+KINDS = 50_000
+
+
+def _output(item: etree._Element) -> str | None:
+    """Nessus writes it last, where it is found at once."""
+    last = item[-1] if len(item) else item
+    if last.tag == "plugin_output":
+        return last.text
+    return next((child.text for child in item.iterchildren("plugin_output")), None)
+
+
 class _Reader:
     """The state between two elements. References of hosts are their ordinals in the file."""
 
@@ -59,37 +73,55 @@ class _Reader:
         self.items = 0  # of the present host
         self.scan_information: str | None = None  # output of 19506 for the present host
         self.informed: set[str] = set()  # hosts with plugin 19506
-        self.kinds: dict[str, bool] = {}  # plugin → whether its results are compliance results
+        self.records = staging.records
+        self.kinds: dict[_Written, _Kind] = {}
         self.starts: list[datetime] = []
         self.ends: list[datetime] = []
 
     def item(self, item: etree._Element) -> None:
         self.items += 1
         get = item.get
-        plugin, severity = get("pluginID"), BY_ATTRIBUTE.get(get("severity", "")) or stands_in(item)
-        self.staging.records[severity or "unknown"] += 1
-        if not plugin or severity is None:
-            wrong = f"severity '{get('severity', '')[:40]}' is none; allowed are 0 to 4" if plugin else "no pluginID"
-            return self._bad(item, wrong)
-        checks_compliance = self.kinds.get(plugin)
-        if checks_compliance is None:
-            checks_compliance = self._meet(plugin, item)
-        if checks_compliance and (result := compliance(item)) is not None:
-            return self._compliance(plugin, result)
+        written = (get("pluginID"), get("port"), get("protocol"), get("severity"))
+        kind = self.kinds.get(written) or self._meet(item, written)
+        if kind is None:
+            return
+        plugin, severity, port, is_special = kind
+        self.records[severity] += 1
+        output = _output(item)
+        if is_special and self._is_done(item, plugin, output):
+            return
+        self.staging.finding(self.reference, plugin, port=port, severity=severity, output=output)
+
+    def _meet(self, item: etree._Element, written: _Written) -> _Kind | None:
+        """What the attributes mean, which most hosts repeat; None, and counted, if they cannot be read."""
+        plugin, port, protocol, number = written
+        severity = BY_ATTRIBUTE.get(number or "") or stands_in(item)
         try:
-            port = values.port(get("port") or item.findtext("port"), get("protocol") or item.findtext("protocol"))
+            at = values.port(port or item.findtext("port"), protocol or item.findtext("protocol"))
+            if not plugin:
+                raise ValueError("no pluginID")
+            if severity is None:
+                raise ValueError(f"severity '{(number or '')[:40]}' is none; allowed are 0 to 4")
         except ValueError as error:
-            return self._bad(item, str(error))
-        output = next((child.text for child in item.iterchildren("plugin_output", reversed=True)), None)
+            self._bad(item, severity, str(error))
+            return None
+        if not self.staging.knows(plugin):
+            self.staging.vulnerability(plugin, plugin_text(item, plugin))
+        kind = (plugin, severity, at, plugin in nessus_info.PLUGINS or compliance(item) is not None)
+        if None not in written:
+            self.kinds = self.kinds if len(self.kinds) < KINDS else {}
+            self.kinds[written] = kind
+        return kind
+
+    def _is_done(self, item: etree._Element, plugin: str, output: str | None) -> bool:
+        """Take what only few plugins tell; whether this was all there is to it."""
         if plugin in nessus_info.PLUGINS:
             self._about_host(plugin, output)
-        return self.staging.finding(self.reference, plugin, port=port, severity=severity, output=output)
-
-    def _meet(self, plugin: str, item: etree._Element) -> bool:
-        """Take what every host repeats, once. A plugin either checks compliance or does not."""
-        checks_compliance = self.kinds[plugin] = compliance(item) is not None
-        self.staging.vulnerability(plugin, plugin_text(item, plugin))
-        return checks_compliance
+            return False
+        result = compliance(item)
+        if result is not None:
+            self._compliance(plugin, result)
+        return result is not None
 
     def _about_host(self, plugin: str, output: str | None) -> None:
         if plugin == nessus_info.SCAN_INFORMATION:
@@ -151,7 +183,8 @@ class _Reader:
             self.staging.warn(f"host {self.number}: {tag} '{written[:40]}' is no time that makes sense")
         return found
 
-    def _bad(self, item: etree._Element, reason: str) -> None:
+    def _bad(self, item: etree._Element, severity: str | None, reason: str) -> None:
+        self.records[severity or "unknown"] += 1
         where = f"line {item.sourceline}, host {self.number}"
         self.staging.bad_record(f"{where}, plugin '{item.get('pluginID', '')[:20]}': {reason}")
 

@@ -15,7 +15,7 @@ from vmjira.scanners.content import Content
 #: Bytes between two elements that a format asks for; as a tree they may take ten times as much memory.
 GAP = 32 << 20
 BULK = 500
-PIECE = 64 * 1024
+PIECE = 32 * 1024
 #: `collect_ids` stays as it is: turning it off makes libxml2 load the DTD that a document names.
 SAFE: dict[str, Any] = {
     "resolve_entities": False,
