@@ -21,7 +21,7 @@ def pages(store: Callable[[], Store], rulebook: Callable[[], Rulebook | None], b
     @views.app_context_processor
     def common() -> dict[str, Any]:
         rules = rulebook() or Rulebook()
-        names = {each.id: each.title for each in (*rules.categories, *rules.ranges)}
+        names = {each.id: each.title for each in rules.categories} | {each.id: each.title for each in rules.ranges}
         return {"browse": lambda key: f"{browse_url}/browse/{key}", "named": lambda id: names.get(id, id)}
 
     @views.get("/")
