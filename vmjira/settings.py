@@ -83,7 +83,7 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(
     jira = value.get("JIRA_URL", "").rstrip("/")
     return Settings(
         data=data,
-        database_url=database or f"sqlite:///{Path(data).resolve() / 'vmjira.sqlite'}",
+        database_url=database or f"sqlite:///{Path(data).resolve() / 'vmjira.db'}",
         rules=Path(value.get("VMJIRA_RULES") or "rules"),
         jira_url=jira,
         jira_browse_url=value.get("JIRA_BROWSE_URL", "").rstrip("/") or jira,
