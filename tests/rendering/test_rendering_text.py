@@ -212,3 +212,18 @@ def test_comments_are_escaped_and_bounded() -> None:
 def test_one_accepted_finding_reads_naturally() -> None:
     shown = comment("accepted", findings=1, until=date(2026, 12, 1))
     assert "1 open finding of this ticket counts as accepted" in shown
+
+
+def test_further_fields_are_filled_in_wherever_text_stands() -> None:
+    given = {"customfield_1": "{{ range.title }}: {{ then.new }} new", "parts": [{"name": "{{ category.id }}"}], "n": 3}
+    filled = Renderer().fields(FULL, given)
+    assert filled == {
+        "customfield_1": f"{FULL.range.title}: {FULL.then.new} new",
+        "parts": [{"name": FULL.category.id}],
+        "n": 3,
+    }
+
+
+def test_a_field_that_cannot_be_filled_in_is_a_problem_of_the_policy() -> None:
+    with pytest.raises(RulesInvalid, match=r"policy.yaml:1:1: fields: '\{\{ nobody \}\}'"):
+        Renderer().fields(FULL, {"customfield_1": "{{ nobody }}"})

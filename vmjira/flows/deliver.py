@@ -14,7 +14,7 @@ import structlog
 from vmjira.domain.plan import neighbours
 from vmjira.domain.rulebook import TicketRules
 from vmjira.domain.ticket import TicketRow
-from vmjira.errors import TicketGone, TrackerError, TrackerUnavailable
+from vmjira.errors import TicketGone, TrackerUnavailable, VmjiraError
 from vmjira.flows.operations import new_operation
 from vmjira.flows.ports import Draft, Issue, OperationRow, OperationState, Outside
 from vmjira.flows.rules import rules_in_force
@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds until the next try when the tracker did not name any: doubles, up to five minutes.
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
+#: Tries after which an operation that meets a fault of ours is given to a person.
+FAULTS = 5
 
 
 def attempt(outside: Outside, operation_id: str) -> float | None:
@@ -48,8 +50,13 @@ def attempt(outside: Outside, operation_id: str) -> float | None:
         return _later(outside, operation, error)
     except TicketGone as error:
         _lost(outside, operation, error)
-    except TrackerError as error:
+    except VmjiraError as error:
         _end(outside, operation, "refused", str(error))
+    except Exception as error:  # a fault of ours, or a database that is away: it must not take the operation with it
+        log.exception("fault", operation=operation.id, ticket=operation.identifier)
+        if operation.attempts < FAULTS:
+            return _later(outside, operation, TrackerUnavailable(f"a fault of vmjira: {error}", outcome_unknown=True))
+        _end(outside, operation, "refused", f"a fault of vmjira, please report it: {type(error).__name__}: {error}")
     else:
         _end(outside, operation, "done", answer)
     return None
