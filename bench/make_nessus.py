@@ -17,12 +17,13 @@ START = datetime(2026, 6, 5, 1, 0, tzinfo=UTC)
 RISKS = ("None", "Low", "Medium", "High", "Critical")
 SCORES = (0.0, 2.6, 5.0, 7.6, 10.0)
 FAMILIES = ("Windows : Microsoft Bulletins", "Windows", "General", "Service detection", "Web Servers", "Databases")
-WORDS = (
+TEXT = (
     "remote host installed version prior affected multiple vulnerabilities unauthenticated attacker can exploit this "
     "via a specially crafted request to cause denial of service execute arbitrary code note that Nessus has not tested "
-    "for these issues but has instead relied only on the application's self-reported number security update missing kernel "
-    "library memory corruption improper validation user supplied input information disclosure privilege escalation"
-).split()  # noqa: SIM905  # a list of sixty strings is hard to read
+    "for these issues but has instead relied only on the application's self-reported number security update missing "
+    "kernel library memory corruption improper validation user supplied input information disclosure privilege"
+)
+WORDS = TEXT.split()
 
 
 def prose(rng: random.Random, words: int) -> str:

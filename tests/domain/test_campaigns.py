@@ -126,7 +126,7 @@ def campaigns(draw: st.DrawFn) -> list[Scan | NewRules]:
 
 
 @settings(
-    max_examples=int(os.environ.get("CAMPAIGNS", "40")), deadline=None, derandomize="CAMPAIGNS" not in os.environ,
+    max_examples=int(os.environ.get("CAMPAIGNS", "30")), deadline=None, derandomize="CAMPAIGNS" not in os.environ,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(campaigns())

@@ -108,6 +108,12 @@ def test_what_lay_in_the_folder_before_stays_after_a_refusal(tmp_path):
     assert left_behind(into) == [into / "mine"]
 
 
+def test_two_scans_may_be_read_into_the_same_folder(read):
+    first, second = read(GOOD), read(nessus(report_host(item("2000"))))
+    assert set(findings(first)) == {("1", "1000")}
+    assert set(findings(second)) == {("1", "2000")}
+
+
 def test_refusals_and_values_in_them_stay_short(read):
     with pytest.raises(ScanUnreadable) as refusal:
         read("<x" + "y" * 50_000 + "/>")

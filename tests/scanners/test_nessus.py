@@ -84,6 +84,7 @@ def test_plugin_19506_stands_in_for_times_and_credentials(read):
     scan = read(nessus(report_host(info, tags="")), zone=ZoneInfo("Asia/Tokyo"))
     assert (scan.started_at, scan.finished_at) == (TEN.replace(hour=9, minute=50), TEN)
     assert host(scan)["authenticated"] is True
+    assert "Credentialed checks : yes\nScan Start" in scan.findings.collect()["output"].item()  # no account
 
 
 @pytest.mark.parametrize(("tag", "expected"), [("true", True), ("false", False)])

@@ -88,8 +88,12 @@ class _Reader:
         plugin, severity, port, is_special = kind
         self.records[severity] += 1
         output = _output(item)
-        if is_special and self._is_done(item, plugin, output):
-            return
+        if is_special:
+            result = compliance(item)
+            if result is not None:
+                self._compliance(plugin, result)
+                return
+            output = self._about_host(plugin, output)
         self.staging.finding(self.reference, plugin, port=port, severity=severity, output=output)
 
     def _meet(self, item: etree._Element, written: _Written) -> _Kind | None:
@@ -113,22 +117,15 @@ class _Reader:
             self.kinds[written] = kind
         return kind
 
-    def _is_done(self, item: etree._Element, plugin: str, output: str | None) -> bool:
-        """Take what only few plugins tell; whether this was all there is to it."""
-        if plugin in nessus_info.PLUGINS:
-            self._about_host(plugin, output)
-            return False
-        result = compliance(item)
-        if result is not None:
-            self._compliance(plugin, result)
-        return result is not None
-
-    def _about_host(self, plugin: str, output: str | None) -> None:
+    def _about_host(self, plugin: str, output: str | None) -> str | None:
+        """Take what two plugins tell of the host; what may be kept of the output."""
         if plugin == nessus_info.SCAN_INFORMATION:
             self.scan_information = output
             self.informed.add(self.reference)
-        elif nessus_info.says_dead(output):
+            return nessus_info.without_account(output)
+        if plugin == nessus_info.PING and nessus_info.says_dead(output):
             self.staging.not_observed(self.reference)
+        return output
 
     def _compliance(self, plugin: str, result: Result) -> None:
         check = f"{plugin}/{result.check}"

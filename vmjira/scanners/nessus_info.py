@@ -13,6 +13,7 @@ SCAN_INFORMATION = "19506"
 PING = "10180"
 PLUGINS = frozenset({SCAN_INFORMATION, PING})
 _FIRST_WORD = re.compile(r"\w+")
+_ACCOUNT = re.compile(r"(Credentialed checks *: *\w+).*")
 _DEAD = re.compile(r"considered as dead|\bis dead\b")
 
 
@@ -41,3 +42,8 @@ def parse(output: str | None, zone: ZoneInfo) -> Info:
 
 def says_dead(output: str | None) -> bool:
     return bool(_DEAD.search(output or ""))
+
+
+def without_account(output: str | None) -> str | None:
+    """The account that the scanner logs in with is nobody's business in a ticket."""
+    return _ACCOUNT.sub(r"\1", output) if output else output

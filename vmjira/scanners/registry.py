@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -43,13 +44,15 @@ def read_scan(
 ) -> list[Scan]:
     """The scans in a file: one, or one for each member of a zip. Their findings lie in Parquet under `into`.
 
-    `timezone` is that of times without a zone. All or nothing: on ScanUnreadable, `into` is left as it was.
+    `timezone` is that of times without a zone. `progress` is told bytes read and bytes in all, from any thread.
+    All or nothing: on ScanUnreadable, `into` is left as it was.
     """
     scans: list[Scan] = []
     folders: list[Path] = []
+    into.mkdir(parents=True, exist_ok=True)
     try:
         for content in opened(path, limits=limits or Limits(), progress=progress):
-            folders.append(into / f"scan-{len(scans) + 1}")
+            folders.append(Path(tempfile.mkdtemp(prefix="scan-", dir=into)))
             scans.append(_read(content, folders[-1], timezone))
     except BaseException:
         for folder in folders:
@@ -104,4 +107,6 @@ def recognised(content: Content) -> Format:
     known = refused.reason(head)
     if known is not None:
         raise content.refuse(known)
+    if found:
+        raise content.refuse(f"could be {' or '.join(module.NAME for module in found)}; export it in another format")
     raise content.refuse(f"is no scan in a known format; known are: {', '.join(sorted(FORMATS))}")

@@ -47,7 +47,6 @@ class Staging:
         self._torn = False  # rows of one host may lie in several parts
         self._writer = ThreadPoolExecutor(max_workers=1)
         self._writing: Future[None] | None = None
-        into.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Staging:
         return self

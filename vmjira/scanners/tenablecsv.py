@@ -86,6 +86,7 @@ def _read_row(number: int, row: Row, hosts: dict[tuple[str, str], _Host], *, sta
     output = _first(row, OUTPUT).removeprefix("Plugin Output:").strip()
     if plugin in nessus_info.PLUGINS:
         _about(host, plugin, output, staging=staging, zone=zone)
+        output = nessus_info.without_account(output) or ""
     if not staging.knows(plugin):
         staging.vulnerability(plugin, _plugin_text(row, plugin))
     staging.more_cves(plugin, values.cves(_first(row, CVE)))  # Nessus writes one line for each CVE
