@@ -11,7 +11,7 @@ from vmjira.flows.ports import Outside, RulesRow
 
 def rules_in_force(outside: Outside) -> Rulebook:
     """The rule book in force; VmjiraError if none was ever accepted."""
-    with outside.store.begin() as unit:
+    with outside.store.reading() as unit:
         row = unit.rules_in_force()
     if row is None:
         raise VmjiraError(

@@ -110,7 +110,8 @@ def png(history: Sequence[HistoryPoint]) -> bytes:
             font = ImageFont.load_default(shape.size * fine)
             draw.text((shape.x * fine, shape.y * fine), shape.text, shape.fill, font, anchors[shape.anchor])
     buffer = BytesIO()
-    image.quantize(64).save(buffer, "PNG", optimize=True)
+    # Median cut and `optimize` take four times as long as all the rest, to save a sixth of ten kilobytes.
+    image.quantize(64, Image.Quantize.FASTOCTREE).save(buffer, "PNG")
     return buffer.getvalue()
 
 
