@@ -107,6 +107,9 @@ class Application:
             return rulebook.policy.timezone
         return self.load_rules().policy.timezone if self.settings.rules.is_dir() else ZoneInfo("UTC")
 
+    def _handlers(self) -> dict[str, queue.Attempt]:
+        return {queue.DELIVER: lambda id: attempt(self.outside, id)}
+
     @contextmanager
     def worker(self, *, threads: int = 8) -> Iterator[int]:
         """Deliver from this process while the block runs, under a worker slot of its own; gives the slot."""
@@ -132,7 +135,7 @@ class Application:
         thread = threading.Thread(target=beat, daemon=True, name="beat")
         thread.start()
         try:
-            with queue.running(self.settings.database_url, slot, lambda id: attempt(self.outside, id), threads=threads):
+            with queue.running(self.settings.database_url, slot, self._handlers(), threads=threads):
                 yield slot
         finally:
             stop.set()

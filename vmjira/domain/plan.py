@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook
-from vmjira.domain.ticket import CellNumbers, Iteration, OwnNumbers, TicketRow, identifier
+from vmjira.domain.ticket import CellNumbers, Closing, Iteration, OwnNumbers, TicketRow, identifier
 
 Title = Callable[[Category, Range, Iteration], str]
 Kind = Literal["create", "update", "verified", "close", "reopen"]
@@ -146,12 +146,13 @@ def _known(
         operations.append(Operation("verified", known.identifier, known.key, reason, {"own": asdict(own)}))
         if policy.auto_close and known.status_category != "done":
             operations.append(Operation("close", known.identifier, known.key, f"{reason}; policy auto_close"))
-        row = replace(row, verified=True, closed_by_us=policy.auto_close)
+        closing: Closing = "confirmed" if policy.auto_close else known.closing
+        row = replace(row, verified=True, closing=closing, closed_at=situation.at if closing else known.closed_at)
     elif own.open and known.verified:
-        if known.closed_by_us:
+        if known.closing == "confirmed":
             reason = f"{situation.because}: {_count(own.open, 'finding')} came into a ticket closed as verified"
             operations.append(Operation("reopen", known.identifier, known.key, reason, {"own": asdict(own)}))
-        row = replace(row, verified=False, closed_by_us=False)
+        row = replace(row, verified=False, closing="", closed_at=None)
     return operations, row
 
 

@@ -14,6 +14,10 @@ from vmjira.domain.rulebook import Category, Range
 
 StatusCategory = Literal["new", "indeterminate", "done"]
 
+#: What became of a closing: none holds; to be verified by newer data; confirmed; left alone (policy `trust`); accepted
+#: as a risk; refuted more often than the policy's `reopen_limit`, so it stays closed and a person was called.
+Closing = Literal["", "waiting", "confirmed", "trusted", "accepted", "escalated"]
+
 #: States of a finding as people read them: domain part 6, plus the endings.
 STATES = ("new", "remaining", "unverified", "fixed", "moved", "gone", "accepted")
 
@@ -120,7 +124,9 @@ class TicketRow:
     ledger: int  # newest version in which its iteration was running: what all.csv and diff.csv show
     key: str | None = None
     issue_id: str | None = None
-    closed_by_us: bool = False
+    closed_at: datetime | None = None  # the tracker's own time of the closing that holds
+    closing: Closing = ""
+    reopened: int = 0  # times by vmjira
     status: str | None = None
     status_category: StatusCategory | None = None
     gone: bool = False  # deleted in the tracker: no silent re-creation

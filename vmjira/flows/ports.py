@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -54,6 +54,28 @@ class Issue:
     links: tuple[str, ...]  # keys of linked issues
     created: datetime | None
     updated: datetime | None
+    project: str = ""
+
+
+@dataclass(frozen=True)
+class StatusChange:
+    """A change of status in the tracker's own history."""
+
+    at: datetime  # the tracker's own time
+    actor: str  # accountId (Cloud) or name (Data Center)
+    status: str
+    done: bool  # whether the new status is of the category "done"
+    resolution: str | None  # as of now
+
+
+@dataclass(frozen=True)
+class WebhookRegistration:
+    id: str
+    name: str
+    url: str
+    events: tuple[str, ...]
+    jql: str
+    signed: bool
 
 
 @dataclass(frozen=True)
@@ -98,6 +120,18 @@ class Tracker(Protocol):
     def transition(self, key: str, wanted: Literal["close", "reopen"], rules: TicketRules) -> str:
         """Bring it to done / not done, over several transitions if need be; the new status' name."""
 
+    def myself(self) -> str:
+        """The account we are: accountId (Cloud) or name (Data Center)."""
+
+    def last_status_change(self, key: str) -> StatusChange | None:
+        """From the ticket's history; None if its status never changed."""
+
+    def changed_since(self, moment: datetime) -> Iterator[Issue]:
+        """Tickets with the label `vmjira` that were updated since then, by search; may lag behind by `search_lag`."""
+
+    def webhooks(self) -> list[WebhookRegistration]: ...
+    def register_webhook(self, url: str, secret: str, jql: str) -> WebhookRegistration: ...
+    def remove_webhook(self, id: str) -> None: ...
     def upload_limit(self) -> int:
         """Bytes that one attachment may have."""
 
@@ -193,10 +227,41 @@ class EventRow:
     """What changed the ledger, in order; replaying them rebuilds it."""
 
     version: int  # of the ledger after it
-    kind: Literal["scan", "rules"]
+    kind: Literal["scan", "rules", "accept", "unaccept"]
     scan: int | None
     rules: str  # digest of the rules in force
-    at: datetime | None = None  # of a change of rules
+    at: datetime | None = None  # of everything but a scan
+    details: Mapping[str, Any] = field(default_factory=dict)  # of an acceptance: category, range, ordinal, until
+
+
+DeliveryState = Literal["queued", "done", "ignored", "failed"]
+
+
+@dataclass(frozen=True)
+class DeliveryRow:
+    """A webhook as it came in, byte for byte, and what became of it."""
+
+    id: str  # the delivery's own, or a digest of its body and time: the same event twice is the same row
+    received_at: datetime
+    headers: Mapping[str, str]  # without the signature
+    body: bytes
+    issue: str = ""  # id of the issue (else its key): events of one issue are handled in order
+    state: DeliveryState = "queued"
+    answer: str = ""  # what was decided and why, in words
+    decided_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class AcceptanceRow:
+    """A ticket closed with a resolution that accepts the risk of its own findings."""
+
+    id: str
+    identifier: str
+    reason: str
+    accepted_by: str
+    accepted_at: datetime
+    accepted_until: datetime
+    ended_at: datetime | None = None  # ended before its time: the ticket was reopened
 
 
 @dataclass(frozen=True)
@@ -266,6 +331,18 @@ class Unit(Protocol):
 
     def update_operation(self, id: str, **changes: Any) -> None: ...
 
+    # webhooks as they came in
+    def add_delivery(self, row: DeliveryRow) -> bool:
+        """False if it is known already: nothing changed."""
+
+    def delivery(self, id: str) -> DeliveryRow | None: ...
+    def deliveries(self, *states: DeliveryState, limit: int = 200) -> list[DeliveryRow]: ...
+    def update_delivery(self, id: str, **changes: Any) -> None: ...
+
+    # risk acceptances of tickets
+    def put_acceptance(self, row: AcceptanceRow) -> None: ...
+    def acceptances(self, *, identifier: str | None = None) -> list[AcceptanceRow]: ...
+
     # worker slots
     def claim_slot(self, host: str, pid: int, now: datetime, *, stale_after: float) -> int:
         """The lowest slot that is free: never taken, its beat older than `stale_after` seconds, or `release`d."""
@@ -311,6 +388,9 @@ class Clock(Protocol):
 class OperationQueue(Protocol):
     def put(self, unit: Unit, operations: Iterable[OperationRow]) -> None:
         """Queue them in the transaction of `unit`: they will be delivered exactly if it commits."""
+
+    def put_event(self, unit: Unit, delivery: DeliveryRow) -> None:
+        """Queue a webhook for `react`, in the transaction of `unit`; those of one issue stay in order."""
 
 
 class TicketReader(Protocol):

@@ -8,36 +8,44 @@ and its predecessor link each other), different cells in parallel.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from dbos import DBOS, DBOSClient
 
-from vmjira.flows.ports import OperationRow, Unit
+from vmjira.flows.ports import DeliveryRow, OperationRow, Unit
 
-QUEUE = "deliver"
+DELIVER, REACT = "deliver", "react"
 APPLICATION = "vmjira"
 #: Fixed, so that a newer program takes up what an older one left. Raise it only if workflows change incompatibly.
 WORKFLOW_VERSION = "1"
 
+#: Takes an id; seconds until the next try, or None when it has ended.
 Attempt = Callable[[str], float | None]
-_attempt: Attempt | None = None
+_handlers: dict[str, Attempt] = {}
 
 
 @DBOS.step(name="attempt")
-def _attempt_once(operation_id: str) -> float | None:
-    """Runs at least once for each attempt; harmless to repeat, because the operation's own row tells where it is."""
-    if _attempt is None:
-        raise RuntimeError("the queue was started without anything to deliver with")
-    return _attempt(operation_id)
+def _attempt(queue: str, id: str) -> float | None:
+    """Runs at least once for each try; harmless to repeat, because the row of that id tells where it is."""
+    return _handlers[queue](id)
 
 
-@DBOS.workflow(name="deliver", max_recovery_attempts=None)
-def _deliver(operation_id: str) -> None:
-    """Try until the operation has ended; waiting is durable and costs nothing."""
-    while (pause := _attempt_once(operation_id)) is not None:
+def _until_ended(queue: str, id: str) -> None:
+    """Waiting is durable and costs nothing."""
+    while (pause := _attempt(queue, id)) is not None:
         DBOS.sleep(pause)
+
+
+@DBOS.workflow(name=DELIVER, max_recovery_attempts=None)
+def _deliver(operation_id: str) -> None:
+    _until_ended(DELIVER, operation_id)
+
+
+@DBOS.workflow(name=REACT, max_recovery_attempts=None)
+def _react(delivery_id: str) -> None:
+    _until_ended(REACT, delivery_id)
 
 
 def prepare(database_url: str) -> None:
@@ -53,19 +61,26 @@ class Queue:
         self._client = DBOSClient(system_database_engine=engine, application_name=APPLICATION, lazy=True)
 
     def put(self, unit: Unit, operations: Iterable[OperationRow]) -> None:
-        """Queue them in the transaction of `unit`: they exist exactly if their rows do."""
         for row in operations:
-            self._client.enqueue_in_transaction(
-                unit.connection,
-                {
-                    "workflow_name": "deliver",
-                    "queue_name": QUEUE,
-                    "workflow_id": f"{row.id}.{row.attempts}",
-                    "queue_partition_key": cell_of(row.identifier),
-                    "app_version": WORKFLOW_VERSION,
-                },
-                row.id,
-            )
+            self._enqueue(unit, DELIVER, row.id, workflow=f"{row.id}.{row.attempts}", partition=cell_of(row.identifier))
+
+    def put_event(self, unit: Unit, delivery: DeliveryRow) -> None:
+        partition = delivery.issue or delivery.id
+        self._enqueue(unit, REACT, delivery.id, workflow=f"event.{delivery.id}", partition=partition)
+
+    def _enqueue(self, unit: Unit, queue: str, id: str, *, workflow: str, partition: str) -> None:
+        """In the transaction of `unit`: it exists exactly if the row of that id does."""
+        self._client.enqueue_in_transaction(
+            unit.connection,
+            {
+                "workflow_name": queue,
+                "queue_name": queue,
+                "workflow_id": workflow,
+                "queue_partition_key": partition,
+                "app_version": WORKFLOW_VERSION,
+            },
+            id,
+        )
 
 
 def take_over(slots: Iterable[int]) -> None:
@@ -83,10 +98,13 @@ def cell_of(identifier: str) -> str:
 
 
 @contextmanager
-def running(database_url: str, slot: int, attempt: Attempt, *, threads: int = 8) -> Iterator[None]:
-    """Deliver from this process while the block runs. `slot` names the worker: its successor takes up what it left."""
-    global _attempt  # noqa: PLW0603  workflows are found by name after a crash, so they cannot be closures
-    _attempt = attempt
+def running(database_url: str, slot: int, handlers: Mapping[str, Attempt], *, threads: int = 8) -> Iterator[None]:
+    """Work off queues while the block runs. `slot` names the worker: its successor takes up what it left.
+
+    `handlers`: by queue (`DELIVER`, `REACT`). They are kept in the module, because workflows are found by name after
+    a crash and cannot be closures.
+    """
+    _handlers.update(handlers)
     DBOS(
         config={
             "name": APPLICATION,
@@ -94,13 +112,14 @@ def running(database_url: str, slot: int, attempt: Attempt, *, threads: int = 8)
             "application_version": WORKFLOW_VERSION,
             "executor_id": executor(slot),
             "log_level": "WARNING",
-            "max_executor_threads": threads * 2 + 8,
+            "max_executor_threads": threads * 4 + 8,
         }
     )
     DBOS.launch()
     try:
-        DBOS.register_queue(QUEUE, partition_concurrency=1, worker_concurrency=threads, polling_interval_sec=0.25)
+        for queue in handlers:
+            DBOS.register_queue(queue, partition_concurrency=1, worker_concurrency=threads, polling_interval_sec=0.25)
         yield
     finally:
         DBOS.destroy(workflow_completion_timeout_sec=10)
-        _attempt = None
+        _handlers.clear()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, Table, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 Row = TypeVar("Row")
-_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def rows_of(table: Table, row: type[Any]) -> Select[Any]:
@@ -43,7 +43,7 @@ def put(
     """Add rows; those whose primary key is there already take the place of the old ones (or change `only` some)."""
     if not rows:
         return
-    statement = _INSERT[connection.dialect.name](table)
+    statement = INSERT[connection.dialect.name](table)
     values = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     values = {name: value for name, value in values.items() if only is None or name in only}
     keys = [column.name for column in table.primary_key]

@@ -73,6 +73,7 @@ ledger_versions = Table(
     Column("scan", ForeignKey("scans.id")),
     Column("rules", ForeignKey("rules.digest"), nullable=False),
     Column("at", UtcTime),
+    Column("details", JSON, nullable=False),
     Column("pruned", Boolean, nullable=False),  # its parts may be gone: only replaying shows this version again
 )
 
@@ -110,7 +111,9 @@ tickets = Table(
     Column("ledger", BigInteger, nullable=False),
     Column("key", Words, unique=True),
     Column("issue_id", Words),
-    Column("closed_by_us", Boolean, nullable=False),
+    Column("closed_at", UtcTime),
+    Column("closing", Words, nullable=False),
+    Column("reopened", Integer, nullable=False),
     Column("status", Words),
     Column("status_category", Words),
     Column("gone", Boolean, nullable=False),
@@ -161,20 +164,22 @@ deliveries = Table(
     Column("received_at", UtcTime, nullable=False, index=True),
     Column("headers", JSON, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("issue", Words, nullable=False, index=True),
     Column("state", Words, nullable=False, index=True),
+    Column("answer", Words, nullable=False),
+    Column("decided_at", UtcTime),
 )
 
-#: Risk acceptances: of a ticket's own findings, or of the scope of an entry in a rule file.
+#: Risk acceptances of tickets: of their own findings that were open at that moment.
 acceptances = Table(
     "acceptances",
     metadata,
     Column("id", Words, primary_key=True),
-    Column("identifier", Words, index=True),
-    Column("scope", JSON, nullable=False),
+    Column("identifier", Words, nullable=False, index=True),
     Column("reason", Words, nullable=False),
     Column("accepted_by", Words, nullable=False),
     Column("accepted_at", UtcTime, nullable=False),
-    Column("accepted_until", UtcTime),
+    Column("accepted_until", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
 )
 

@@ -13,8 +13,11 @@ from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, sel
 from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow, TopHost
 from vmjira.errors import VmjiraError
 from vmjira.flows.ports import (
+    AcceptanceRow,
     AttachmentRow,
     Conflict,
+    DeliveryRow,
+    DeliveryState,
     EventRow,
     OperationRow,
     OperationState,
@@ -23,10 +26,10 @@ from vmjira.flows.ports import (
     SlotRow,
 )
 from vmjira.store import tables as t
-from vmjira.store.statements import add, change, fetch, fetch_one, greatest, put, rows_of
+from vmjira.store.statements import INSERT, add, change, fetch, fetch_one, greatest, put, rows_of
 
 #: What planning decides of a ticket that exists; all else belongs to delivery.
-PLANNED = ("ledger", "own", "facts", "verified", "closed_by_us")
+PLANNED = ("ledger", "own", "facts", "verified", "closed_at", "closing", "reopened")
 
 
 class SqlUnit:
@@ -187,6 +190,37 @@ class SqlUnit:
 
     def update_operation(self, id: str, **changes: Any) -> None:
         change(self._connection, t.operations, {"id": id}, changes)
+
+    # webhooks as they came in
+
+    def add_delivery(self, row: DeliveryRow) -> bool:
+        statement = INSERT[self._connection.dialect.name](t.deliveries).values(vars(row)).on_conflict_do_nothing()
+        return self._connection.execute(statement).rowcount == 1
+
+    def delivery(self, id: str) -> DeliveryRow | None:
+        return fetch_one(
+            self._connection, DeliveryRow, rows_of(t.deliveries, DeliveryRow).where(t.deliveries.c.id == id)
+        )
+
+    def deliveries(self, *states: DeliveryState, limit: int = 200) -> list[DeliveryRow]:
+        """The newest first."""
+        query = rows_of(t.deliveries, DeliveryRow).order_by(t.deliveries.c.received_at.desc()).limit(limit)
+        return fetch(self._connection, DeliveryRow, query.where(t.deliveries.c.state.in_(states)) if states else query)
+
+    def update_delivery(self, id: str, **changes: Any) -> None:
+        change(self._connection, t.deliveries, {"id": id}, changes)
+
+    # risk acceptances of tickets
+
+    def put_acceptance(self, row: AcceptanceRow) -> None:
+        put(self._connection, t.acceptances, [vars(row)])
+
+    def acceptances(self, *, identifier: str | None = None) -> list[AcceptanceRow]:
+        """The oldest first, ended ones too; all, or those of one ticket."""
+        query = rows_of(t.acceptances, AcceptanceRow).order_by(t.acceptances.c.accepted_at, t.acceptances.c.id)
+        if identifier is not None:
+            query = query.where(t.acceptances.c.identifier == identifier)
+        return fetch(self._connection, AcceptanceRow, query)
 
     # worker slots
 

@@ -19,6 +19,7 @@ from vmjira.trackers.jira.creation import Creation
 from vmjira.trackers.jira.memory import FOR_EVER
 from vmjira.trackers.jira.people import People
 from vmjira.trackers.jira.settings import JiraSettings
+from vmjira.trackers.jira.watching import Watching
 from vmjira.trackers.jira.workflow import Walk
 
 ISSUE = "/rest/api/2/issue/{}"
@@ -26,7 +27,7 @@ FILES_PER_CALL = 60  # Cloud answers 413 to more
 KEYS_PER_CALL = 100
 
 
-class JiraTracker(Tracker):
+class JiraTracker(Watching, Tracker):
     """For one thread; `connect` gives each thread its own."""
 
     def __init__(self, site: Site) -> None:

@@ -15,12 +15,11 @@ def upgrade() -> None:
     op.create_table(
         "acceptances",
         sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("identifier", sa.Text(), nullable=True),
-        sa.Column("scope", sa.JSON(), nullable=False),
+        sa.Column("identifier", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("accepted_by", sa.Text(), nullable=False),
         sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("accepted_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("accepted_until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_acceptances")),
     )
@@ -42,9 +41,13 @@ def upgrade() -> None:
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("headers", sa.JSON(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("issue", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
     )
+    op.create_index(op.f("ix_deliveries_issue"), "deliveries", ["issue"], unique=False)
     op.create_index(op.f("ix_deliveries_received_at"), "deliveries", ["received_at"], unique=False)
     op.create_index(op.f("ix_deliveries_state"), "deliveries", ["state"], unique=False)
     op.create_table(
@@ -109,7 +112,9 @@ def upgrade() -> None:
         sa.Column("ledger", sa.BigInteger(), nullable=False),
         sa.Column("key", sa.Text(), nullable=True),
         sa.Column("issue_id", sa.Text(), nullable=True),
-        sa.Column("closed_by_us", sa.Boolean(), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closing", sa.Text(), nullable=False),
+        sa.Column("reopened", sa.Integer(), nullable=False),
         sa.Column("status", sa.Text(), nullable=True),
         sa.Column("status_category", sa.Text(), nullable=True),
         sa.Column("gone", sa.Boolean(), nullable=False),
@@ -150,6 +155,7 @@ def upgrade() -> None:
         sa.Column("scan", COUNTER, nullable=True),
         sa.Column("rules", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("details", sa.JSON(), nullable=False),
         sa.Column("pruned", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["rules"], ["rules.digest"], name=op.f("fk_ledger_versions_rules")),
         sa.ForeignKeyConstraint(["scan"], ["scans.id"], name=op.f("fk_ledger_versions_scan")),
