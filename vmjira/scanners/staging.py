@@ -21,7 +21,8 @@ NAMED_WARNINGS = 20
 RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 _BLANK: dict[str, Any] = dict.fromkeys(VULNERABILITIES) | {"cves": [], "exploits": [], "references": []}
 _ROW = {name: pl.String() if name == "ports" else FINDINGS[name] for name in FINDINGS if name != "scanner"}
-_Row = list[str | None]  # the columns of _ROW; ports joined by commas
+# The columns of _ROW; ports joined by commas. Tuples of texts cost the garbage collector nothing, lists do.
+_Row = tuple[str, str, str | None, str | None, str | None]
 
 
 class Staging:
@@ -41,8 +42,8 @@ class Staging:
         self._bytes = self._parts = 0
         self._ratings: dict[str, str] = {}
         self._unrated: Counter[str] = Counter()
-        self._host: str | None = None  # whose findings come at present, by vulnerability in `_its`
-        self._its: dict[str, _Row] = {}
+        self._host: str | None = None  # whose findings come at present; where they are in `_rows`
+        self._its: dict[str, int] = {}
         self._begun: set[str] = set()
         self._torn = False  # rows of one host may lie in several parts
         self._writer = ThreadPoolExecutor(max_workers=1)
@@ -89,12 +90,12 @@ class Staging:
             self._begin(host)
         if output and len(output) > OUTPUT_LIMIT:
             output = output[:OUTPUT_LIMIT] + CUT
-        row = self._its.get(vulnerability_id)
-        if row is not None:
-            _merge(row, port, severity, output)
+        at = self._its.get(vulnerability_id)
+        if at is not None:
+            self._rows[at] = _merged(self._rows[at], port, severity, output)
         else:
-            row = self._its[vulnerability_id] = [host, vulnerability_id, port, severity, output]
-            self._rows.append(row)
+            self._its[vulnerability_id] = len(self._rows)
+            self._rows.append((host, vulnerability_id, port, severity, output))
             self._bytes += len(output) if output else 0
             if self._bytes > 2 * BATCH_BYTES or len(self._rows) > 2 * BATCH_ROWS:
                 self._flush()
@@ -225,9 +226,10 @@ class Staging:
         whole.rename(self.into / "findings-0.parquet")
 
 
-def _merge(row: _Row, port: str | None, severity: str | None, output: str | None) -> None:
+def _merged(row: _Row, port: str | None, severity: str | None, output: str | None) -> _Row:
+    host, key, ports, highest, first = row
     if port:
-        row[2] = f"{row[2]},{port}" if row[2] else port
-    if severity and RANK[severity] > RANK[row[3] or "info"]:
-        row[3] = severity
-    row[4] = row[4] or output
+        ports = f"{ports},{port}" if ports else port
+    if severity and RANK[severity] > RANK[highest or "info"]:
+        highest = severity
+    return host, key, ports, highest, first or output
