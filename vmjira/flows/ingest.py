@@ -23,7 +23,7 @@ from vmjira.flows.foresee import Outcome, foresee_rules, foresee_scan
 from vmjira.flows.knowledge import load
 from vmjira.flows.operations import RULES, commit, rows_of
 from vmjira.flows.ports import Conflict, EventRow, OperationRow, Outside, RulesRow, ScanRow, Unit
-from vmjira.flows.rules import rules_in_force
+from vmjira.flows.rules import read_rules, rules_in_force
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +102,10 @@ def adopt_rules(outside: Outside, load_rules: LoadRules, report: Report) -> str:
     row = RulesRow(rulebook.digest, rulebook.files, outside.clock())
     while True:
         base = load(outside.store)
-        outcome = foresee_rules(base, rulebook, row.since, titles(outside, rulebook)) if base.version else None
+        outcome = None
+        if base.version and now_in_force:
+            before = read_rules(outside, now_in_force)
+            outcome = foresee_rules(base, rulebook, titles(outside, rulebook), at=row.since, before=before)
         if outcome and (why := outcome.plan.exceeded(rulebook.policy)) and not _released(outside, rulebook):
             return _hold_rules(outside, rulebook, why)
         try:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import polars as pl
 
+from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
 from vmjira.flows.foresee import foresee_rules, foresee_scan
 from vmjira.flows.ingest import titles
@@ -19,7 +20,7 @@ def rebuild(outside: Outside) -> Base:
     with outside.store.reading() as unit:
         events, scans = unit.events(), {row.id: row for row in unit.scans()}
         books = {event.rules: unit.rules(event.rules) for event in events}
-    base = nothing()
+    base, before = nothing(), Rulebook()
     for event in events:
         row = books[event.rules]
         if row is None:
@@ -29,7 +30,8 @@ def rebuild(outside: Outside) -> Base:
         if event.scan is not None:
             base = foresee_scan(base, outside.store.load_scan(scans[event.scan]), rulebook, words).base
         else:
-            base = foresee_rules(base, rulebook, event.at or row.since, words).base
+            base = foresee_rules(base, rulebook, words, at=event.at or row.since, before=before).base
+        before = rulebook
     return base
 
 
