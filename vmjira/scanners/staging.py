@@ -21,8 +21,35 @@ NAMED_WARNINGS = 20
 RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 _BLANK: dict[str, Any] = dict.fromkeys(VULNERABILITIES) | {"cves": [], "exploits": [], "references": []}
 _ROW = {name: pl.String() if name == "ports" else FINDINGS[name] for name in FINDINGS if name != "scanner"}
-# The columns of _ROW; ports joined by commas. Tuples of texts cost the garbage collector nothing, lists do.
-_Row = tuple[str, str, str | None, str | None, str | None]
+
+
+class _Rows:
+    """Findings on their way, column by column as in _ROW, which costs no object for a finding; ports with commas."""
+
+    __slots__ = ("hosts", "ids", "outputs", "ports", "severities")
+
+    def __init__(self) -> None:
+        self.hosts: list[str] = []
+        self.ids: list[str] = []
+        self.ports: list[str | None] = []
+        self.severities: list[str | None] = []
+        self.outputs: list[str | None] = []
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def merge(self, at: int, port: str | None, severity: str | None, output: str | None) -> None:
+        """The same finding on another port."""
+        if port:
+            known = self.ports[at]
+            self.ports[at] = f"{known},{port}" if known else port
+        if severity and RANK[severity] > RANK[self.severities[at] or "info"]:
+            self.severities[at] = severity
+        self.outputs[at] = self.outputs[at] or output
+
+    def frame(self) -> pl.DataFrame:
+        columns = (self.hosts, self.ids, self.ports, self.severities, self.outputs)
+        return pl.DataFrame(dict(zip(_ROW, columns, strict=True)), schema=_ROW)
 
 
 class Staging:
@@ -38,7 +65,7 @@ class Staging:
         self._vulnerabilities: dict[str, dict[str, Any]] = {}
         self._unmade: set[tuple[str, str]] = set()
         self._dropped: set[str] = set()
-        self._rows: list[_Row] = []
+        self._rows = _Rows()
         self._bytes = self._parts = 0
         self._ratings: dict[str, str] = {}
         self._unrated: Counter[str] = Counter()
@@ -92,12 +119,17 @@ class Staging:
             output = output[:OUTPUT_LIMIT] + CUT
         at = self._its.get(vulnerability_id)
         if at is not None:
-            self._rows[at] = _merged(self._rows[at], port, severity, output)
+            self._rows.merge(at, port, severity, output)
         else:
-            self._its[vulnerability_id] = len(self._rows)
-            self._rows.append((host, vulnerability_id, port, severity, output))
+            rows = self._rows
+            self._its[vulnerability_id] = len(rows.ids)
+            rows.hosts.append(host)
+            rows.ids.append(vulnerability_id)
+            rows.ports.append(port)
+            rows.severities.append(severity)
+            rows.outputs.append(output)
             self._bytes += len(output) if output else 0
-            if self._bytes > 2 * BATCH_BYTES or len(self._rows) > 2 * BATCH_ROWS:
+            if self._bytes > 2 * BATCH_BYTES or len(rows.ids) > 2 * BATCH_ROWS:
                 self._flush()
 
     def not_observed(self, host: str) -> None:
@@ -174,10 +206,10 @@ class Staging:
         self._host, self._its = host, {}
 
     def _flush(self) -> None:
-        if not self._rows:
+        if not len(self._rows):
             return
         self._written()
-        rows, self._rows, self._bytes, self._host = self._rows, [], 0, None
+        rows, self._rows, self._bytes, self._host = self._rows, _Rows(), 0, None
         self._writing = self._writer.submit(self._write, rows, self._parts, frozenset(self._dropped))
         self._parts += 1
 
@@ -186,8 +218,8 @@ class Staging:
         if self._writing is not None:
             self._writing.result()
 
-    def _write(self, rows: list[_Row], part: int, dropped: frozenset[str]) -> None:
-        frame = pl.DataFrame({name: [row[at] for row in rows] for at, name in enumerate(_ROW)}, schema=_ROW)
+    def _write(self, rows: _Rows, part: int, dropped: frozenset[str]) -> None:
+        frame = rows.frame()
         frame = frame.filter(~pl.col("host").is_in(list(dropped))) if dropped else frame
         # Few texts are distinct, so each is made a list once.
         texts = frame["ports"].unique()
@@ -224,12 +256,3 @@ class Staging:
         for part in parts:
             part.unlink()
         whole.rename(self.into / "findings-0.parquet")
-
-
-def _merged(row: _Row, port: str | None, severity: str | None, output: str | None) -> _Row:
-    host, key, ports, highest, first = row
-    if port:
-        ports = f"{ports},{port}" if ports else port
-    if severity and RANK[severity] > RANK[highest or "info"]:
-        highest = severity
-    return host, key, ports, highest, first or output

@@ -67,20 +67,22 @@ def elements(content: Content, *wanted: tuple[str, str]) -> Iterator[etree._Elem
     libxml2's own limits stay on (10 MB for one text or attribute, nesting), so a value is either read or refused.
     """
     parser = etree.XMLPullParser(events=("end",), tag={name for _, name in wanted}, **SAFE)
-    pairs, last, spent = frozenset(wanted), 0, 0
+    pairs, last, spent, before = frozenset(wanted), 0, 0, 0
     try:
         for piece in _pieces(content):
             parser.feed(piece)
             element: Any  # the stubs know neither what events yield nor keep_tail
             for _, element in parser.read_events():
-                parent = element.getparent()
-                if parent is not None and (parent.tag, element.tag) in pairs:
-                    last, spent = content.size, spent + 1
-                    yield element
-                    # Only emptied, not removed: libxml2 may still append its tail. The emptied ones go in bulk.
-                    element.clear(keep_tail=True)
-                    if spent % BULK == 0:
-                        del parent[: parent.index(element)]
+                if (parent := element.getparent()) is None or (parent.tag, element.tag) not in pairs:
+                    continue
+                spent += 1
+                yield element
+                # Only emptied, not removed: libxml2 may still append its tail. The emptied ones go in bulk.
+                element.clear(keep_tail=True)
+                if spent % BULK == 0:
+                    del parent[: parent.index(element)]
+            if spent != before:
+                last, before = content.size, spent
             if content.size - last > GAP:
                 raise content.refuse(f"more than {GAP:,} bytes without a result, as in no scan; export it again")
     except etree.XMLSyntaxError as error:
