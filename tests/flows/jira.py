@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +31,14 @@ class Ticket:
     status: str
     labels: tuple[str, ...]
     links: tuple[str, ...]  # keys, sorted
-    files: dict[str, bytes]
     names: tuple[str, ...]  # of the attachments, as often as they are there
     comments: tuple[str, ...]
     fields: dict[str, Any]
+    fetch: Callable[[str], bytes]
+
+    @cached_property
+    def files(self) -> dict[str, bytes]:
+        return {each["filename"]: self.fetch(each["content"]) for each in self.fields["attachment"]}
 
     @property
     def identifier(self) -> str:
@@ -68,7 +74,7 @@ class Jira:
         self.rest("DELETE", f"issue/{key}")
 
     def tickets(self, project: str = "VM") -> list[Ticket]:
-        """All tickets of a project, the oldest first. Asked for by key, so that no search index lags."""
+        """All tickets of a project, the oldest first."""
         body = {"jql": f"project = {project} ORDER BY key ASC", "fields": ["summary"], "maxResults": 1000}
         path = "search/jql" if self.flavour == "cloud" else "search"
         keys = [each["key"] for each in self.rest("POST", path, body)["issues"]]
@@ -84,10 +90,10 @@ class Jira:
             status=fields["status"]["name"],
             labels=tuple(fields["labels"]),
             links=tuple(sorted(other["key"] for other in others)),
-            files={each["filename"]: self._send("GET", each["content"]).content for each in fields["attachment"]},
             names=tuple(sorted(each["filename"] for each in fields["attachment"])),
-            comments=tuple(each["body"] for each in self.rest("GET", f"issue/{key}/comment")["comments"]),
+            comments=tuple(each["body"] for each in fields["comment"]["comments"]),
             fields=fields,
+            fetch=lambda address: self._send("GET", address).content,
         )
 
     def by_identifier(self) -> dict[str, Ticket]:
@@ -127,6 +133,7 @@ def running(
     folder: Path, flavour: str, *, around: Callable[[Wsgi], Wsgi] = lambda app: app, **settings: Any
 ) -> Iterator[Jira]:
     """A sandbox whose state is in `folder`; `around` may wrap its WSGI application."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     app = create_app(folder / "jira.sqlite", flavour, tokens=TOKENS, **settings)  # type: ignore[arg-type]
     server = make_server("127.0.0.1", 0, around(app), threaded=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
