@@ -7,12 +7,19 @@ import io
 
 import pytest
 
+from tests.flows.jira import Ticket
 from tests.flows.scans import APACHE, NGINX, RDP, SMB, week
 from tests.flows.world import World, host_numbers, own_numbers
 
 FIRST = {"10.1.0.1": [SMB, RDP], "10.1.0.2": [SMB], "10.2.0.1": [SMB, APACHE]}
 NEXT = {"10.1.0.1": [SMB], "10.1.0.2": [], "10.1.0.3": [RDP], "10.2.0.1": [SMB]}
 W23, W24 = "windows.boston.2026-W23", "windows.boston.2026-W24"
+
+
+def loaded(ticket: Ticket) -> Ticket:
+    """With its files as they are now, whatever is deleted later."""
+    assert ticket.files
+    return ticket
 
 
 def rows(content: bytes) -> list[dict[str, str]]:
@@ -35,11 +42,20 @@ def test_the_first_scan_makes_one_ticket_per_cell(either: World):
     assert ticket.comments == ()
 
 
-def test_a_later_scan_of_the_same_week_that_finds_the_same_costs_no_call(world: World):
+def test_a_later_scan_that_finds_the_same_sends_the_times_to_the_tickets_it_saw_and_nothing_to_others(world: World):
     world.fold(week(23), FIRST)
+    before = {name: loaded(ticket) for name, ticket in world.jira.by_identifier().items()}
     world.jira.calls()
-    assert world.fold(week(23, hours=5), FIRST) == []
-    assert world.jira.calls() == []
+    boston = {address: flaws for address, flaws in FIRST.items() if address.startswith("10.1.")}
+    assert world.fold(week(23, hours=5), boston) == [f"update {W23}: done"]
+    calls, after = world.jira.calls(), world.jira.by_identifier()
+    assert not [call for call in calls if before["web.newyork.2026-W23"].key in call]
+    for kind in ("own", "all", "diff"):
+        old, new = (rows(each[W23].files[f"{W23}.{kind}.csv"]) for each in (before, after))
+        assert {row.pop("last seen") for row in new} == {"2026-06-02T01:00:00Z"}
+        assert {row.pop("last seen") for row in old} == {"2026-06-01T20:00:00Z"}
+        assert old == new
+    assert after[W23].files[f"{W23}.png"] == before[W23].files[f"{W23}.png"]
 
 
 def test_a_scan_of_other_hosts_without_findings_costs_no_call(world: World):
@@ -112,7 +128,7 @@ def test_our_part_is_put_back_after_a_person_emptied_the_description(world: Worl
 
 def test_attachments_are_sent_in_one_call_and_their_old_versions_deleted_after_it(world: World):
     world.fold(week(23), FIRST)
-    before = world.jira.by_identifier()[W23]
+    before = loaded(world.jira.by_identifier()[W23])
     world.jira.calls()
     world.fold(week(23, hours=2), {"10.1.0.1": [SMB]})
     calls = [call for call in world.jira.calls() if "attach" in call]
@@ -136,7 +152,7 @@ def test_unchanged_files_are_not_sent(world: World):
 def test_the_frozen_lists_of_an_old_ticket_stay_as_they_were_while_its_own_list_goes_on(world: World):
     world.fold(week(23), FIRST)
     world.fold(week(23, hours=3), {"10.1.0.7": [RDP]})
-    frozen = world.jira.by_identifier()[W23]
+    frozen = loaded(world.jira.by_identifier()[W23])
     world.fold(week(24), NEXT)
     world.fold(week(25), {"10.1.0.1": []})
     now = world.jira.by_identifier()[W23]
