@@ -262,7 +262,9 @@ def run(
                     worker = start()
                 if late.is_set():
                     nursery.bury(worker)
-                    raise AssertionError(f"not through; the worker says:\n{(folder / 'worker.log').read_text()[-3000:]}")
+                    raise AssertionError(
+                        f"not through; the worker says:\n{(folder / 'worker.log').read_text()[-3000:]}"
+                    )
         nursery.bury(worker)
         with store.reading() as unit:
             states = Counter(row.state for row in unit.operations())

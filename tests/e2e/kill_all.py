@@ -5,6 +5,8 @@ before or after, how many tickets there were in the end, duplicates, and whether
 happened. Options: `--flavour cloud` (with a search that lags by two seconds), `--threads 8`, `--every 5`.
 """
 
+# ruff: noqa: T201
+
 from __future__ import annotations
 
 import argparse
@@ -51,7 +53,10 @@ def main() -> int:
             wrong += bool(said or missed)
             for call, when in sorted(found.kills, key=lambda kill: numbers[kill[0]]):
                 good = "ok" if not said else "WRONG"
-                print(f"{numbers[call]:4} {when:6} {len(found.tickets):3} {found.duplicates:2} {good:5} {call}", flush=True)
+                print(
+                    f"{numbers[call]:4} {when:6} {len(found.tickets):3} {found.duplicates:2} {good:5} {call}",
+                    flush=True,
+                )
             for problem in said:
                 print(f"     {problem}")
             for call in missed:

@@ -61,7 +61,7 @@ class Jira:
         user = {"JIRA_USER": "vmjira"} if self.flavour == "cloud" else {"JIRA_USER": ""}
         return {"JIRA_URL": self.url, "JIRA_TOKEN": TOKENS["vmjira"], **user}
 
-    # --- as a person ---------------------------------------------------------------------------------------------------
+    # --- as a person --------------------------------------------------------------------------------------------------
 
     def rest(self, method: str, path: str, body: Any = None) -> Any:
         response = self._send(method, f"{self.url}/rest/api/2/{path}", json=body)
@@ -106,7 +106,7 @@ class Jira:
     def page(self, key: str) -> str:
         return self._send("GET", f"{self.url}/browse/{key}").text
 
-    # --- its own switches ----------------------------------------------------------------------------------------------
+    # --- its own switches ---------------------------------------------------------------------------------------------
 
     def fault(self, **fault: Any) -> None:
         self._send("POST", f"{self.url}/sandbox/faults", json=fault)
@@ -115,9 +115,7 @@ class Jira:
         """`METHOD path` of vmjira's calls since the last time this was asked."""
         rows = self._send("GET", f"{self.url}/sandbox/calls").json()
         self._send("DELETE", f"{self.url}/sandbox/calls")
-        return [
-            f"{row['method']} {row['path'].removeprefix('/rest/api/2/')}" for row in rows if row["user"] != "admin"
-        ]
+        return [f"{row['method']} {row['path'].removeprefix('/rest/api/2/')}" for row in rows if row["user"] != "admin"]
 
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:
         cloud = self.flavour == "cloud"

@@ -52,7 +52,10 @@ def test_a_finding_that_comes_back_in_a_later_week_gets_a_new_ticket_and_the_old
     world.fold(week(24), {"10.1.0.1": []})
     world.fold(week(25), {"10.1.0.1": [SMB]})
     tickets = world.jira.by_identifier()
-    assert {name: ticket.status for name, ticket in tickets.items()} == {W23: "Done", "windows.boston.2026-W25": "To Do"}
+    assert {name: ticket.status for name, ticket in tickets.items()} == {
+        W23: "Done",
+        "windows.boston.2026-W25": "To Do",
+    }
     assert tickets[W23].links == (tickets["windows.boston.2026-W25"].key,)
     assert world.known()[W23]["own"]["fixed"] == 1
 

@@ -26,7 +26,8 @@ def test_without_any_valid_rules_nothing_is_folded(world: World):
 def test_broken_rules_leave_the_previous_ones_in_force_and_every_problem_is_named(world: World):
     world.fold(week(23), HOSTS)
     world.write_rules(
-        categories=CATEGORIES.replace("family = 'Windows'", "famly = 'Windows'"), ranges=RANGES.replace("10.1.", "300.1.")
+        categories=CATEGORIES.replace("family = 'Windows'", "famly = 'Windows'"),
+        ranges=RANGES.replace("10.1.", "300.1."),
     )
     report = world.ingest(world.scan(week(24), {"10.1.0.9": [SMB]}))
     assert "categories.yaml:2:" in report.rules and "ranges.yaml:2:" in report.rules and "stay" in report.rules

@@ -133,7 +133,9 @@ def test_a_custom_field_that_the_project_lacks_is_left_out_and_named_in_a_commen
     world.write_rules(policy="ticket: {project: VM, fields: {customfield_99999: '{{ range.title }}'}}\n")
     world.fold(week(23), HOSTS)
     assert set(world.jira.by_identifier()) == {WEB, WINDOWS}
-    assert all("99999" in ticket.comments[0] and "cannot be set" in ticket.comments[0] for ticket in world.jira.tickets())
+    assert all(
+        "99999" in ticket.comments[0] and "cannot be set" in ticket.comments[0] for ticket in world.jira.tickets()
+    )
 
 
 def test_fields_of_the_rules_are_filled_in_for_each_ticket(either: World):

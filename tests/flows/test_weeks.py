@@ -84,9 +84,13 @@ def test_findings_stay_with_the_ticket_of_the_week_they_were_first_seen_in(world
     assert known[W23]["own"] == {
         "total": 3, "fixed": 2, "open": 1, "unverified": 0, "moved": 0, "gone": 0, "accepted": 0,
     }  # fmt: skip
-    own = {(row["ip-address"], row["vulnerability id"]): row["state"] for row in rows(tickets[W23].files[f"{W23}.own.csv"])}
+    own = {
+        (row["ip-address"], row["vulnerability id"]): row["state"] for row in rows(tickets[W23].files[f"{W23}.own.csv"])
+    }
     assert own == {("10.1.0.1", "100"): "remaining", ("10.1.0.1", "101"): "fixed", ("10.1.0.2", "100"): "fixed"}
-    own = {(row["ip-address"], row["vulnerability id"]): row["state"] for row in rows(tickets[W24].files[f"{W24}.own.csv"])}
+    own = {
+        (row["ip-address"], row["vulnerability id"]): row["state"] for row in rows(tickets[W24].files[f"{W24}.own.csv"])
+    }
     assert own == {("10.1.0.3", "101"): "new"}
 
 
@@ -110,7 +114,9 @@ def test_the_texts_say_the_same_numbers_as_the_json(either: World):
 def test_what_people_write_around_our_part_survives(either: World):
     either.fold(week(23), FIRST)
     ticket = either.jira.by_identifier()[W23]
-    either.jira.write(ticket.key, f"Call Bob first: *5 lines*.\n\n{ticket.description}\n\n----\nbob: h2. half done {{x}}")
+    either.jira.write(
+        ticket.key, f"Call Bob first: *5 lines*.\n\n{ticket.description}\n\n----\nbob: h2. half done {{x}}"
+    )
     either.fold(week(24), NEXT)
     now = either.jira.by_identifier()[W23].description
     assert now.startswith("Call Bob first: *5 lines*.\n\n⟦") and now.endswith("⟧\n\n----\nbob: h2. half done {x}")
@@ -167,7 +173,9 @@ def test_each_of_a_ticket_s_lists_is_named_in_its_text(either: World):
     either.fold(week(23), FIRST)
     either.fold(week(24), NEXT)
     for ticket in either.jira.tickets():
-        named = {name for name in ticket.names if f"[^{name}]" in ticket.description or f"!{name}" in ticket.description}
+        named = {
+            name for name in ticket.names if f"[^{name}]" in ticket.description or f"!{name}" in ticket.description
+        }
         assert named == set(ticket.names), ticket.description
 
 

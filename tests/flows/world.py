@@ -159,7 +159,9 @@ _OWN = {"total": "in total", "fixed": "fixed", "open": "open", "moved": "moved",
 
 def host_numbers(ticket: Ticket) -> dict[str, int]:
     """The table of hosts in a description, by the names of the JSON."""
-    found = {name.lower().replace("last time", "last"): int(number) for name, number in _HOSTS.findall(ticket.description)}
+    found = {
+        name.lower().replace("last time", "last"): int(number) for name, number in _HOSTS.findall(ticket.description)
+    }
     assert len(found) == 6, ticket.description
     return found
 
