@@ -14,18 +14,17 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from zoneinfo import ZoneInfo
 
 import structlog
 from flask import Flask
 
 from vmjira import rulefiles
 from vmjira.domain.frames import Scan
-from vmjira.domain.rulebook import Rulebook
+from vmjira.domain.rulebook import Policy, Rulebook
 from vmjira.flows import queue
 from vmjira.flows.deliver import attempt
 from vmjira.flows.ports import Outside, Unit
-from vmjira.flows.rules import read_rules, rules_in_force
+from vmjira.flows.rules import read_rules
 from vmjira.rendering import Renderer
 from vmjira.scanners import read_scan
 from vmjira.settings import Settings, load_settings
@@ -64,7 +63,7 @@ class Application:
                 token=jira.Secret(self.settings.jira_token),
                 search_lag=self.settings.search_lag,
             ),
-            calls_per_second=lambda: rules_in_force(self.outside).policy.calls_per_second,
+            calls_per_second=lambda: self._policy().calls_per_second,
         )
 
     @cached_property
@@ -90,17 +89,17 @@ class Application:
 
             def read(file: Path) -> list[Scan]:
                 into = Path(folder) / str(next(count))
-                return read_scan(file, into, timezone=self._timezone(), progress=progress)
+                return read_scan(file, into, timezone=self._policy().timezone, progress=progress)
 
             yield read
 
-    def _timezone(self) -> ZoneInfo:
-        """Of times without a zone: by the policy in force, else by the one in the folder, else UTC."""
+    def _policy(self) -> Policy:
+        """The policy in force; before the first ingest the one in the folder, else the default."""
         with self.store.reading() as unit:
             row = unit.rules_in_force()
         if row:
-            return read_rules(self.outside, row).policy.timezone
-        return self.load_rules().policy.timezone if self.settings.rules.is_dir() else ZoneInfo("UTC")
+            return read_rules(self.outside, row).policy
+        return self.load_rules().policy if self.settings.rules.is_dir() else Policy()
 
     @contextmanager
     def worker(self, *, threads: int = 8) -> Iterator[int]:
