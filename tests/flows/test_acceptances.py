@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.flows.scans import RDP, SMB, week
 from tests.flows.world import POLICY, World, own_numbers
+from vmjira.flows.replay import differing, rebuild
 
 W23 = "windows.boston.2026-W23"
 ENTRY = """\
@@ -36,3 +37,4 @@ def test_an_acceptance_that_is_taken_back_ends_and_the_finding_opens_anew(world:
     (new,) = set(world.known()) - {W23}
     assert world.known()[new]["own"]["open"] == 1
     assert world.known()[W23]["own"]["accepted"] == 1
+    assert differing(world.outside, rebuild(world.outside)) == []

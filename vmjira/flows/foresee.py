@@ -52,8 +52,8 @@ def foresee_scan(base: Base, scan: Scan, rulebook: Rulebook, title: Title) -> Ou
     return _outcome(base, folded, Change(rulebook, title, at, f"{scan.scanner} scan of {at:%Y-%m-%d %H:%M}"))
 
 
-def foresee_rules(base: Base, rulebook: Rulebook, at: datetime, title: Title) -> Outcome:
-    folded = ledger.apply_rules(base.knowledge(base.ranges), rulebook, at=at)
+def foresee_rules(base: Base, rulebook: Rulebook, at: datetime, title: Title, *, before: Rulebook) -> Outcome:
+    folded = ledger.apply_rules(base.knowledge(base.ranges), rulebook, at=at, before=before)
     at = at.astimezone(rulebook.policy.timezone)
     return _outcome(base, folded, Change(rulebook, title, at, f"change of rules of {at:%Y-%m-%d %H:%M}"))
 

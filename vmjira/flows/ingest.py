@@ -102,7 +102,10 @@ def adopt_rules(outside: Outside, load_rules: LoadRules, report: Report) -> str:
     row = RulesRow(rulebook.digest, rulebook.files, outside.clock())
     while True:
         base = load(outside.store)
-        outcome = foresee_rules(base, rulebook, row.since, titles(outside, rulebook)) if base.version else None
+        outcome = None
+        if base.version:
+            before = rules_in_force(outside)
+            outcome = foresee_rules(base, rulebook, row.since, titles(outside, rulebook), before=before)
         if outcome and (why := outcome.plan.exceeded(rulebook.policy)) and not _released(outside, rulebook):
             return _hold_rules(outside, rulebook, why)
         try:

@@ -12,6 +12,7 @@ from vmjira.flows.foresee import foresee_rules, foresee_scan
 from vmjira.flows.ingest import titles
 from vmjira.flows.knowledge import load
 from vmjira.flows.ports import Outside
+from vmjira.flows.rules import read_rules
 
 
 def preview(
@@ -38,7 +39,7 @@ def preview(
     ]
     plans = []
     if base.version and in_force and in_force.digest != rulebook.digest:
-        outcome = foresee_rules(base, rulebook, outside.clock(), words)
+        outcome = foresee_rules(base, rulebook, outside.clock(), words, before=read_rules(outside, in_force))
         plans.append(outcome.plan)
         base = outcome.base
     scans = sorted((scan for file in files for scan in read(file)), key=lambda scan: scan.finished_at)

@@ -18,10 +18,10 @@ def rebuild(outside: Outside) -> Base:
     """Fold every stored scan, and apply every change of rules, in the order in which it happened."""
     with outside.store.reading() as unit:
         events, scans = unit.events(), {row.id: row for row in unit.scans()}
-        books = {event.rules: unit.rules(event.rules) for event in events}
-    base = nothing()
+        rows = {event.rules: unit.rules(event.rules) for event in events}
+    base, before = nothing(), None
     for event in events:
-        row = books[event.rules]
+        row = rows[event.rules]
         if row is None:
             raise VmjiraError(f"ledger version {event.version}: its rules are missing from the database")
         rulebook = read_rules(outside, row)
@@ -29,7 +29,8 @@ def rebuild(outside: Outside) -> Base:
         if event.scan is not None:
             base = foresee_scan(base, outside.store.load_scan(scans[event.scan]), rulebook, words).base
         else:
-            base = foresee_rules(base, rulebook, event.at or row.since, words).base
+            base = foresee_rules(base, rulebook, event.at or row.since, words, before=before or rulebook).base
+        before = rulebook
     return base
 
 
