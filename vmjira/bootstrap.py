@@ -14,19 +14,18 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from zoneinfo import ZoneInfo
 
 import structlog
 from flask import Flask
 
 from vmjira import rulefiles
 from vmjira.domain.frames import Scan
-from vmjira.domain.rulebook import Rulebook
+from vmjira.domain.rulebook import Policy, Rulebook
 from vmjira.flows import queue
 from vmjira.flows.deliver import attempt
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.readahead import ReadAhead
-from vmjira.flows.rules import read_rules, rules_in_force
+from vmjira.flows.rules import read_rules
 from vmjira.rendering import Renderer
 from vmjira.scanners import read_scan
 from vmjira.settings import Settings, load_settings
@@ -65,7 +64,7 @@ class Application:
                 token=jira.Secret(self.settings.jira_token),
                 search_lag=self.settings.search_lag,
             ),
-            calls_per_second=lambda: rules_in_force(self.outside).policy.calls_per_second,
+            calls_per_second=lambda: self._policy().calls_per_second,
         )
 
     @cached_property
@@ -92,7 +91,7 @@ class Application:
 
             def read(file: Path) -> list[Scan]:
                 into = Path(folder) / str(next(count))
-                return read_scan(file, into, timezone=self._timezone(), progress=progress)
+                return read_scan(file, into, timezone=self._policy().timezone, progress=progress)
 
             yield read
 
@@ -101,11 +100,11 @@ class Application:
             row = unit.rules_in_force()
         return read_rules(self.outside, row) if row else None
 
-    def _timezone(self) -> ZoneInfo:
-        """Of times without a zone: by the policy in force, else by the one in the folder, else UTC."""
+    def _policy(self) -> Policy:
+        """The policy in force; before the first ingest the one in the folder, else the default."""
         if rulebook := self.rules_in_force():
-            return rulebook.policy.timezone
-        return self.load_rules().policy.timezone if self.settings.rules.is_dir() else ZoneInfo("UTC")
+            return rulebook.policy
+        return self.load_rules().policy if self.settings.rules.is_dir() else Policy()
 
     def _handlers(self) -> dict[str, queue.Attempt]:
         return {queue.DELIVER: lambda id: attempt(self.outside, id)}

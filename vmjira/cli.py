@@ -87,13 +87,13 @@ def ingest(app: Application, files: Sequence[Path], wait: bool, as_json: bool) -
         with app.reader(lambda done, total: progress.update(task, completed=done, total=total or None)) as read:
             report = flow.ingest(app.outside, files, read, app.load_rules)
     if report.rules:
-        err.print(report.rules, markup=False, highlight=False)
+        err.print(report.rules, markup=False, highlight=False, soft_wrap=True)
     waiting = _deliver(app) if wait else []
     if as_json:
         _print_json({"scans": report.scans, "refused": report.refused, "operations": report.operations})
     else:
         for scan in report.scans:
-            out.print(f"{scan['path']}: {scan['outcome']}", markup=False, highlight=False)
+            out.print(f"{scan['path']}: {scan['outcome']}", markup=False, highlight=False, soft_wrap=True)
         out.print(f"{len(report.operations)} operations planned", highlight=False)
     _fail([*(each["reason"] for each in report.refused), *waiting])
 
@@ -184,7 +184,7 @@ def rules_check(app: Application, folder: Path | None) -> None:
     out.print(
         f"{folder}: {len(rulebook.categories)} categories, {len(rulebook.ranges)} ranges, "
         f"{len(rulebook.acceptances)} acceptances, {len(rulebook.scanners)} scanners: all is well",
-        markup=False, highlight=False,
+        markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
 
 
@@ -260,7 +260,10 @@ def replay(app: Application, check: bool) -> None:
     if wrong and check:
         raise VmjiraError(f"the stored ledger differs from its scans in: {', '.join(wrong)}; `vmjira replay` mends it")
     flow.mend(app.outside, rebuilt, wrong)
-    out.print("mended: " + ", ".join(wrong) if wrong else "the ledger is exactly what its scans say", highlight=False)
+    out.print(
+        "mended: " + ", ".join(wrong) if wrong else "the ledger is exactly what its scans say",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
 
 
 @main.command()

@@ -174,8 +174,7 @@ def _store(
         )
         unit.put_cell_numbers(outcome.cells)
         unit.put_tickets(outcome.plan.tickets)
-        commit(outside, unit, rows)
-    return rows
+        return commit(outside, unit, rows)
 
 
 def _scan_row(file: Path, scan: Scan, folder: str, outside: Outside) -> ScanRow:

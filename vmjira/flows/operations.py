@@ -36,12 +36,13 @@ def rows_of(
     ]
 
 
-def commit(outside: Outside, unit: Unit, rows: Sequence[OperationRow]) -> None:
-    """Store and queue them; an update that waits unstarted already covers a new one."""
+def commit(outside: Outside, unit: Unit, rows: Sequence[OperationRow]) -> list[OperationRow]:
+    """Store and queue them; those that were new: an update that waits unstarted already covers another one."""
     covered = unit.unstarted_updates()
     fresh = [row for row in rows if not (row.operation == "update" and row.identifier in covered)]
     unit.add_operations(fresh)
     outside.queue.put(unit, [row for row in fresh if row.state == "queued"])
+    return fresh
 
 
 def retry(outside: Outside, ids: Sequence[str]) -> list[str]:

@@ -19,10 +19,10 @@ def rebuild(outside: Outside) -> Base:
     """Fold every stored scan, and apply every change of rules, in the order in which it happened."""
     with outside.store.reading() as unit:
         events, scans = unit.events(), {row.id: row for row in unit.scans()}
-        books = {event.rules: unit.rules(event.rules) for event in events}
+        rows = {event.rules: unit.rules(event.rules) for event in events}
     base, before = nothing(), Rulebook()
     for event in events:
-        row = books[event.rules]
+        row = rows[event.rules]
         if row is None:
             raise VmjiraError(f"ledger version {event.version}: its rules are missing from the database")
         rulebook = read_rules(outside, row)
