@@ -1,4 +1,4 @@
-"""How many calls the tracker gets for a new, a changed and an unchanged ticket, and how fast deliveries leave the queue.
+"""How many calls the tracker gets for a new, a changed and an unchanged ticket, and how fast deliveries are.
 
 `python -m bench.calls` runs a stand-in for Jira (Cloud, then Data Center) and plays two weeks of a made-up campaign
 against it: first three offices, then two of them, then the same files again. The calls are those that the stand-in
@@ -151,8 +151,8 @@ def show(title: str, calls: dict[str, Counter[str]], tickets: dict[str, int]) ->
         found, number = calls.get(sort, Counter()), tickets[sort]
         each = (found.total() - found["delete"]) / number
         kinds = ", ".join(f"{found[kind] / number:.2f} {kind}" for kind in KINDS if found[kind]) or "none"
-        verdict = "ok" if each <= target + 0.01 else "MORE"
-        print(f"    {number:>3} {sort:<10} {each:5.2f} calls each beside deletions (target {target:.0f}, {verdict}): {kinds}")
+        met = "ok" if each <= target + 0.01 else "MORE"
+        print(f"    {number:>3} {sort:<10} {each:5.2f} calls each beside deletions (target {target}, {met}): {kinds}")
 
 
 def by_hand(flavour: Flavour) -> None:
@@ -195,8 +195,8 @@ def by_worker(flavour: Flavour) -> None:
             problems = wait_until_delivered(app.store, lambda done, total: None, look_every=0.02)
             seconds = time.perf_counter() - began - launched
         print(
-            f"{flavour}, by a worker: {operations} operations in {seconds:.1f} s ({operations / seconds:.1f} a second), "
-            f"ready to work after {launched:.1f} s; {len(problems)} problems"
+            f"{flavour}, by a worker: {operations} operations in {seconds:.1f} s ({operations / seconds:.1f} a second); "
+            f"ready after {launched:.1f} s; {len(problems)} problems"
         )
 
 
