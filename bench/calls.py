@@ -195,7 +195,7 @@ def by_worker(flavour: Flavour) -> None:
             problems = wait_until_delivered(app.store, lambda done, total: None, look_every=0.02)
             seconds = time.perf_counter() - began - launched
         print(
-            f"{flavour}, by a worker: {operations} operations in {seconds:.1f} s ({operations / seconds:.1f} a second); "
+            f"{flavour}, by a worker: {operations} operations, {seconds:.1f} s ({operations / seconds:.1f} a second), "
             f"ready after {launched:.1f} s; {len(problems)} problems"
         )
 
