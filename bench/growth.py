@@ -76,7 +76,7 @@ def scan(size: Size, week: int, folder: Path) -> Scan:
     file = folder / f"{week}.parquet"
     findings(size, week).write_parquet(file)
     return Scan(
-        "nessus", "nessus", f"week {week}", None, end, _frame(hosts, HOSTS), checks(size), pl.scan_parquet(file),
+        "nessus", "nessus", f"{week + 1:016x}", None, end, _frame(hosts, HOSTS), checks(size), pl.scan_parquet(file),
         empty(UNMADE),
     )  # fmt: skip
 
