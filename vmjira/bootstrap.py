@@ -1,4 +1,8 @@
-"""The only place that wires settings, store, connectors and flows together."""
+"""The only place that wires settings, store, connectors and flows together.
+
+DBOS, the Jira library and Flask take most of the time that a command needs to start; so they are imported by those who
+use them, and `vmjira tickets` does without.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +18,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import structlog
-from flask import Flask
 
 from vmjira import rulefiles
 from vmjira.domain.frames import Scan
 from vmjira.domain.rulebook import Policy, Rulebook
-from vmjira.flows import queue
-from vmjira.flows.deliver import attempt
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.readahead import ReadAhead
 from vmjira.flows.rules import read_rules
@@ -30,8 +32,12 @@ from vmjira.rendering import Renderer
 from vmjira.scanners import read_scan
 from vmjira.settings import Settings, load_settings
 from vmjira.store import SqlStore, open_store
-from vmjira.trackers import jira
-from vmjira.web import create_app
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from vmjira.flows.queue import Attempt
+    from vmjira.trackers.jira import JiraTracker
 
 #: Seconds between two beats of a worker, and after which a silent worker counts as dead.
 BEAT, STALE = 2.0, 15.0
@@ -50,11 +56,12 @@ class Application:
             Path(self.settings.database_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         store = open_store(self.settings.database_url, self.settings.data)
         store.upgrade()
-        queue.prepare(self.settings.database_url)
         return store
 
     @cached_property
-    def tracker(self) -> Callable[[], jira.JiraTracker]:
+    def tracker(self) -> Callable[[], JiraTracker]:
+        from vmjira.trackers import jira
+
         self.settings.require_jira()
         return jira.connect(
             jira.JiraSettings(
@@ -69,12 +76,17 @@ class Application:
 
     @cached_property
     def outside(self) -> Outside:
+        """What flows may touch; the queue's tables are there."""
+        from vmjira.flows import queue
+
+        store = self.store
+        queue.prepare(self.settings.database_url)
         return Outside(
-            store=self.store,
-            queue=queue.Queue(self.store.engine),
+            store=store,
+            queue=queue.Queue(store.engine),
             renderer=Renderer(self.settings.rules / "templates"),
             tracker=lambda: self.tracker(),  # noqa: PLW0108  settings of the tracker are asked for when it is used
-            tickets=ReadAhead(self.store),
+            tickets=ReadAhead(store),
             rulebook=rulefiles.load_texts,
             clock=lambda: datetime.now(UTC),
         )
@@ -98,7 +110,7 @@ class Application:
     def rules_in_force(self) -> Rulebook | None:
         with self.store.reading() as unit:
             row = unit.rules_in_force()
-        return read_rules(self.outside, row) if row else None
+        return read_rules(rulefiles.load_texts, row) if row else None
 
     def _policy(self) -> Policy:
         """The policy in force; before the first ingest the one in the folder, else the default."""
@@ -106,13 +118,18 @@ class Application:
             return rulebook.policy
         return self.load_rules().policy if self.settings.rules.is_dir() else Policy()
 
-    def _handlers(self) -> dict[str, queue.Attempt]:
-        return {queue.DELIVER: lambda id: attempt(self.outside, id)}
+    def _handlers(self) -> dict[str, Attempt]:
+        from vmjira.flows.deliver import attempt
+        from vmjira.flows.queue import DELIVER
+
+        return {DELIVER: lambda id: attempt(self.outside, id)}
 
     @contextmanager
     def worker(self, *, threads: int = 8) -> Iterator[int]:
         """Deliver from this process while the block runs, under a worker slot of its own; gives the slot."""
-        store = self.store
+        from vmjira.flows import queue
+
+        store, handlers = self.store, self._handlers()
         with store.begin() as unit:
             _free_slots_of_the_dead(unit)
             slot = unit.claim_slot(socket.gethostname(), os.getpid(), datetime.now(UTC), stale_after=STALE)
@@ -134,7 +151,7 @@ class Application:
         thread = threading.Thread(target=beat, daemon=True, name="beat")
         thread.start()
         try:
-            with queue.running(self.settings.database_url, slot, self._handlers(), threads=threads):
+            with queue.running(self.settings.database_url, slot, handlers, threads=threads):
                 yield slot
         finally:
             stop.set()
@@ -166,6 +183,8 @@ def _alive(pid: int) -> bool:
 
 def web_app() -> Flask:
     """The WSGI application, by the settings of the environment."""
+    from vmjira.web import create_app
+
     settings = load_settings()
     configure_logging(settings.log)
     application = Application(settings)

@@ -27,12 +27,17 @@ def sandbox(listen: str, database: Path, flavour: str) -> None:
     database.parent.mkdir(parents=True, exist_ok=True)
     os.environ |= {wsgi.DATABASE: str(database), wsgi.FLAVOUR: flavour}
     print(f"sandbox Jira ({flavour}) on http://{listen}", file=sys.stderr, flush=True)  # noqa: T201  its address
-    _gunicorn(listen, "vmjira.sandbox.wsgi:application()")
+    _gunicorn(listen, wsgi.SANDBOX)
 
 
 def _gunicorn(listen: str, target: str) -> None:
-    arguments = ["-m", "gunicorn", "--bind", listen, "--workers", "1", "--threads", "8", "--log-level", "warning"]
-    os.execv(sys.executable, [sys.executable, *arguments, target])  # noqa: S606  our own interpreter, fixed arguments
+    os.execv(sys.executable, gunicorn(listen, target))  # noqa: S606  our own interpreter, fixed arguments
+
+
+def gunicorn(listen: str, target: str) -> list[str]:
+    """The command that serves a WSGI application."""
+    arguments = ["--bind", listen, "--workers", "1", "--threads", "8", "--log-level", "warning"]
+    return [sys.executable, "-m", "gunicorn", *arguments, target]
 
 
 def work(app: Application, threads: int) -> None:

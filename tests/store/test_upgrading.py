@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +27,17 @@ def test_a_database_that_is_up_to_date_stays_as_it_is(store: SqlStore) -> None:
     store.upgrade()
     with store.reading() as unit:
         assert unit.tickets() == []
+
+
+def test_a_database_that_is_up_to_date_is_opened_without_alembic(
+    database_url: str, store: SqlStore, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from vmjira.store import open_store; open_store(*sys.argv[1:]).upgrade(); "
+        "print('alembic' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, database_url, str(tmp_path)]
+    assert subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip() == "False"
 
 
 def test_many_may_upgrade_at_once(database_url: str, tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ def make_plan(situation: Situation, rulebook: Rulebook, title: Title) -> Plan:
     """Compare what should be with what is known of the tracker."""
     operations: list[Operation] = []
     rows: list[TicketRow] = []
-    for facts in sorted(situation.facts, key=lambda each: (each.range, each.category, each.ordinal)):
+    # In a cell the newest first: a ticket that is updated after its successor was made shows the link to it at once.
+    for facts in sorted(situation.facts, key=lambda each: (each.range, each.category, -each.ordinal)):
         iteration = situation.iterations[facts.range, facts.ordinal]
         name = identifier(facts.category, facts.range, iteration.label)
         known = situation.tickets.get(name)

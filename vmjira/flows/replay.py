@@ -25,7 +25,7 @@ def rebuild(outside: Outside) -> Base:
         row = rows[event.rules]
         if row is None:
             raise VmjiraError(f"ledger version {event.version}: its rules are missing from the database")
-        rulebook = read_rules(outside, row)
+        rulebook = read_rules(outside.rulebook, row)
         words = titles(outside, rulebook)
         if event.scan is not None:
             base = foresee_scan(base, outside.store.load_scan(scans[event.scan]), rulebook, words).base

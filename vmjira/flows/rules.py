@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from vmjira.domain.rulebook import Rulebook
@@ -17,11 +18,12 @@ def rules_in_force(outside: Outside) -> Rulebook:
         raise VmjiraError(
             "no rules are in force yet; they are taken from the rules folder by the first `vmjira ingest`"
         )
-    return read_rules(outside, row)
+    return read_rules(outside.rulebook, row)
 
 
-def read_rules(outside: Outside, row: RulesRow) -> Rulebook:
-    return _parsed(outside.rulebook, row.digest, tuple(sorted(row.files.items())))
+def read_rules(rulebook: Callable[[Mapping[str, str]], Rulebook], row: RulesRow) -> Rulebook:
+    """The rule book of files that were valid once, read by `rulebook`."""
+    return _parsed(rulebook, row.digest, tuple(sorted(row.files.items())))
 
 
 @lru_cache(maxsize=8)

@@ -13,6 +13,7 @@ from vmjira.sandbox.config import Flavour
 from vmjira.sandbox.seed import TOKENS
 
 DATABASE, FLAVOUR, TOKEN = "VMJIRA_SANDBOX_DATABASE", "VMJIRA_SANDBOX_FLAVOUR", "VMJIRA_SANDBOX_TOKEN"
+SANDBOX = "vmjira.sandbox.wsgi:application()"  # as gunicorn finds it
 
 
 def application() -> Flask:
