@@ -104,7 +104,7 @@ def adopt_rules(outside: Outside, load_rules: LoadRules, report: Report) -> str:
         base = load(outside.store)
         outcome = None
         if base.version and now_in_force:
-            before = read_rules(outside, now_in_force)
+            before = read_rules(outside.rulebook, now_in_force)
             outcome = foresee_rules(base, rulebook, titles(outside, rulebook), at=row.since, before=before)
         if outcome and (why := outcome.plan.exceeded(rulebook.policy)) and not _released(outside, rulebook):
             return _hold_rules(outside, rulebook, why)

@@ -39,7 +39,7 @@ def preview(
     ]
     plans = []
     if base.version and in_force and in_force.digest != rulebook.digest:
-        outcome = foresee_rules(base, rulebook, words, at=outside.clock(), before=read_rules(outside, in_force))
+        outcome = foresee_rules(base, rulebook, words, at=outside.clock(), before=read_rules(outside.rulebook, in_force))
         plans.append(outcome.plan)
         base = outcome.base
     scans = sorted((scan for file in files for scan in read(file)), key=lambda scan: scan.finished_at)
