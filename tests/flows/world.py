@@ -21,6 +21,7 @@ from vmjira.flows.deliver import attempt
 from vmjira.flows.ports import OperationRow, OperationState, Outside, Unit
 from vmjira.flows.present import all_tickets, one_ticket
 from vmjira.flows.preview import preview
+from vmjira.flows.readahead import ReadAhead
 from vmjira.rendering import Renderer
 from vmjira.rulefiles import load
 from vmjira.scanners import read_scan
@@ -73,6 +74,7 @@ class World:
             queue=self.queue,
             renderer=Renderer(self.rules / "templates"),
             tracker=connect(self.jira.settings(), calls_per_second=lambda: 10_000.0),
+            tickets=ReadAhead(self.store),
             rulebook=rulefiles.load_texts,
             clock=lambda: datetime.now(UTC) + self.ahead,
         )

@@ -8,6 +8,9 @@ from flask.testing import FlaskClient
 
 from tests.flows.jira import Jira, running
 from tests.flows.world import World, a_world
+from vmjira import rulefiles
+from vmjira.domain.rulebook import Rulebook
+from vmjira.flows.rules import read_rules
 from vmjira.web import create_app
 
 
@@ -25,4 +28,9 @@ def world(tmp_path: Path, jira: Jira) -> Iterator[World]:
 
 @pytest.fixture
 def web(world: World) -> FlaskClient:
-    return create_app(lambda: world.store, browse_url="https://jira.example.com").test_client()
+    def rules() -> Rulebook | None:
+        with world.store.reading() as unit:
+            row = unit.rules_in_force()
+        return read_rules(rulefiles.load_texts, row) if row else None
+
+    return create_app(lambda: world.store, rules, browse_url="https://jira.example.com").test_client()
