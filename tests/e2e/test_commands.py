@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -250,25 +247,3 @@ def test_operations_are_listed_released_retried_and_dropped(vmjira: Vmjira, jira
     vmjira.run("ingest", "--wait", later)
     assert set(jira.by_identifier()) == {"web.boston.2026-W23"}
     assert {row["state"] for row in vmjira.json("operations", "list", "--all")} == {"done", "dropped"}
-
-
-def test_two_processes_that_ingest_at_the_same_time_lose_nothing(vmjira: Vmjira):
-    files = [
-        vmjira.scan("a.nessus", week(23), {"10.1.0.1": [SMB]}),
-        vmjira.scan("b.nessus", week(23, hours=1), {"10.1.0.2": [RDP], "10.2.0.1": [APACHE]}),
-    ]
-    environ = {**os.environ, **vmjira.environ, "PYTHONPATH": str(ROOT)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "vmjira", "ingest", str(file)],
-            cwd=vmjira.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        for file in files
-    ]  # fmt: skip
-    for process in processes:
-        output, _ = process.communicate(timeout=120)
-        assert process.returncode == 0, output
-    assert {each["identifier"]: each["own"]["total"] for each in vmjira.json("tickets")} == {
-        W23: 2, "web.newyork.2026-W23": 1,
-    }  # fmt: skip
-    assert "exactly what its scans say" in vmjira.run("replay", "--check").stdout

@@ -33,7 +33,7 @@ def test_an_acceptance_that_is_taken_back_ends_and_the_finding_opens_anew(world:
     world.ingest()
     world.write_rules(acceptances="acceptances: []\n")
     world.ingest()
-    world.fold(week(60), HOSTS)  # after the change of rules, whose time is the real one
+    world.fold(week(27), HOSTS)  # after the change of rules
     (new,) = set(world.known()) - {W23}
     assert world.known()[new]["own"]["open"] == 1
     assert world.known()[W23]["own"]["accepted"] == 1

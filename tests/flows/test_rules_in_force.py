@@ -35,16 +35,16 @@ def test_broken_rules_leave_the_previous_ones_in_force_and_every_problem_is_name
     assert "windows.boston.2026-W24" in world.jira.by_identifier()
 
 
-def test_changed_rules_move_findings_and_both_tickets_show_it(either: World):
-    either.fold(week(23), HOSTS)
-    either.write_rules(ranges=LAB)
-    report = either.ingest()
+def test_changed_rules_move_findings_and_both_tickets_show_it(world: World):
+    world.fold(week(23), HOSTS)
+    world.write_rules(ranges=LAB)
+    report = world.ingest()
     assert report.rules == "changed rules are in force now"
-    either.deliver()
-    known = either.known()
+    world.deliver()
+    known = world.known()
     assert known[W23]["own"] | {"fixed": 0} == known[W23]["own"]
     assert (known[W23]["own"]["total"], known[W23]["own"]["open"], known[W23]["own"]["moved"]) == (3, 1, 2)
-    tickets = either.jira.by_identifier()
+    tickets = world.jira.by_identifier()
     (new,) = set(tickets) - {W23, "web.boston.2026-W23"}
     assert new.startswith("windows.lab.") and known[new]["own"]["open"] == 2
     assert "* *2* moved to another category or range" in tickets[W23].description
@@ -87,14 +87,14 @@ def test_rules_that_would_do_more_than_the_limits_allow_wait_for_a_person(world:
     assert len(world.jira.by_identifier()) == 4 and world.operations("held", "refused", "queued") == []
 
 
-def test_a_plan_over_the_limits_is_held_and_nothing_reaches_jira_until_it_is_released(either: World):
-    either.write_rules(policy=LIMITS)
-    report = either.ingest(either.scan(week(23), HOSTS))
-    assert {row.state for row in map(either.operation, report.operations)} == {"held"}
-    assert either.deliver() == [] and either.jira.calls() == [] and either.jira.tickets() == []
-    assert len(release(either.outside, ["v1"])) == 2
-    assert either.deliver() == ["create web.boston.2026-W23: done", f"create {W23}: done"]
-    assert len(either.jira.by_identifier()) == 2
+def test_a_plan_over_the_limits_is_held_and_nothing_reaches_jira_until_it_is_released(world: World):
+    world.write_rules(policy=LIMITS)
+    report = world.ingest(world.scan(week(23), HOSTS))
+    assert {row.state for row in map(world.operation, report.operations)} == {"held"}
+    assert world.deliver() == [] and world.jira.calls() == [] and world.jira.tickets() == []
+    assert len(release(world.outside, ["v1"])) == 2
+    assert world.deliver() == ["create web.boston.2026-W23: done", f"create {W23}: done"]
+    assert len(world.jira.by_identifier()) == 2
 
 
 def test_a_held_ticket_is_made_as_it_is_when_it_is_released(world: World):

@@ -23,26 +23,26 @@ def test_an_assignee_who_cannot_be_gives_a_ticket_without_one_and_a_comment(eith
         assert len(ticket.comments) == 1 and "is not set" in ticket.comments[0] and "'auditor'" in ticket.comments[0]
 
 
-def test_a_component_that_does_not_exist_is_left_out_and_named_in_a_comment(either: World):
-    either.write_rules(policy="ticket: {project: VM, components: [Nowhere]}\n")
-    either.fold(week(23), {"10.1.0.1": [SMB]})
-    (ticket,) = either.jira.tickets()
+def test_a_component_that_does_not_exist_is_left_out_and_named_in_a_comment(world: World):
+    world.write_rules(policy="ticket: {project: VM, components: [Nowhere]}\n")
+    world.fold(week(23), {"10.1.0.1": [SMB]})
+    (ticket,) = world.jira.tickets()
     assert ticket.fields["components"] == []
     assert len(ticket.comments) == 1 and "'components' is not set" in ticket.comments[0]
 
 
-def test_a_refused_ticket_is_shown_with_jira_s_words_and_delivered_after_the_rule_is_mended(either: World):
-    either.write_rules(ranges=RANGES.replace("[10.1.0.0/16]", "[10.1.0.0/16], ticket: {project: NONE}"))
-    assert either.fold(week(23), HOSTS | {"10.2.0.1": [SMB]}) == [
+def test_a_refused_ticket_is_shown_with_jira_s_words_and_delivered_after_the_rule_is_mended(world: World):
+    world.write_rules(ranges=RANGES.replace("[10.1.0.0/16]", "[10.1.0.0/16], ticket: {project: NONE}"))
+    assert world.fold(week(23), HOSTS | {"10.2.0.1": [SMB]}) == [
         f"create {WEB}: refused", f"create {WINDOWS}: refused", "create windows.newyork.2026-W23: done",
     ]  # fmt: skip
-    for row in either.operations("refused"):
+    for row in world.operations("refused"):
         assert "'NONE'" in row.answer and "valid project" in row.answer and "retry the operation" in row.answer
-    either.write_rules(ranges=RANGES)
-    either.ingest()
-    assert sorted(retry(either.outside, [])) == sorted(row.id for row in either.operations("queued"))
-    assert either.deliver() == [f"create {WEB}: done", f"create {WINDOWS}: done"]
-    assert set(either.jira.by_identifier()) == {WEB, WINDOWS, "windows.newyork.2026-W23"}
+    world.write_rules(ranges=RANGES)
+    world.ingest()
+    assert sorted(retry(world.outside, [])) == sorted(row.id for row in world.operations("queued"))
+    assert world.deliver() == [f"create {WEB}: done", f"create {WINDOWS}: done"]
+    assert set(world.jira.by_identifier()) == {WEB, WINDOWS, "windows.newyork.2026-W23"}
 
 
 def test_updates_of_a_ticket_that_was_refused_do_nothing_and_the_ticket_is_made_as_it_is_by_then(world: World):
@@ -58,8 +58,7 @@ def test_updates_of_a_ticket_that_was_refused_do_nothing_and_the_ticket_is_made_
     assert "* *1* fixed" in ticket.description and "* *1* open" in ticket.description
 
 
-@pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("path", ["/issue$", "/attachments$", "/search"])
+@pytest.mark.parametrize(("status", "path"), [(429, "/issue$"), (503, "/attachments$"), (429, "/search")])
 def test_a_busy_jira_is_waited_for(world: World, status: int, path: str):
     world.jira.fault(path=path, method="POST", status=status, retry_after=0.3, times=2)
     assert world.fold(week(23), HOSTS) == [f"create {WEB}: done", f"create {WINDOWS}: done"]
@@ -68,10 +67,16 @@ def test_a_busy_jira_is_waited_for(world: World, status: int, path: str):
         assert len(ticket.names) == len(set(ticket.names)) == 4
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("fault", [{"status": 502}, {"drop": True}], ids=["502", "line cut"])
-@pytest.mark.parametrize("path", ["/issue$", "/attachments$"])
-def test_a_lost_answer_makes_no_second_ticket_and_no_second_file(either: World, path: str, fault: dict, when: str):
+@pytest.mark.parametrize(
+    ("path", "when", "fault"),
+    [
+        ("/issue$", "before", {"status": 502}),
+        ("/issue$", "after", {"status": 502}),
+        ("/attachments$", "after", {"drop": True}),
+        ("/attachments$", "before", {"drop": True}),
+    ],
+)
+def test_a_lost_answer_makes_no_second_ticket_and_no_second_file(either: World, path: str, when: str, fault: dict):
     either.jira.fault(path=path, method="POST", when=when, **fault)
     either.fold(week(23), HOSTS)
     tickets = either.jira.by_identifier()
@@ -138,9 +143,9 @@ def test_a_custom_field_that_the_project_lacks_is_left_out_and_named_in_a_commen
     )
 
 
-def test_fields_of_the_rules_are_filled_in_for_each_ticket(either: World):
+def test_fields_of_the_rules_are_filled_in_for_each_ticket(world: World):
     fields = "{customfield_10100: '{{ iteration.label }} {{ range.title }}'}"
-    either.write_rules(policy=f"ticket: {{project: VM, fields: {fields}}}\n", categories=CATEGORIES)
-    either.fold(week(23), HOSTS)
-    for ticket in either.jira.tickets():
+    world.write_rules(policy=f"ticket: {{project: VM, fields: {fields}}}\n", categories=CATEGORIES)
+    world.fold(week(23), HOSTS)
+    for ticket in world.jira.tickets():
         assert ticket.fields["customfield_10100"] == "2026-W23 Boston Office"

@@ -169,10 +169,10 @@ def test_the_frozen_lists_of_an_old_ticket_stay_as_they_were_while_its_own_list_
     assert host_numbers(now) == host_numbers(frozen)
 
 
-def test_each_of_a_ticket_s_lists_is_named_in_its_text(either: World):
-    either.fold(week(23), FIRST)
-    either.fold(week(24), NEXT)
-    for ticket in either.jira.tickets():
+def test_each_of_a_ticket_s_lists_is_named_in_its_text(world: World):
+    world.fold(week(23), FIRST)
+    world.fold(week(24), NEXT)
+    for ticket in world.jira.tickets():
         named = {
             name for name in ticket.names if f"[^{name}]" in ticket.description or f"!{name}" in ticket.description
         }

@@ -42,6 +42,7 @@ POLICY = """\
 ticket: {project: VM}
 calls_per_second: 100
 """
+NOW = datetime(2026, 6, 24, 12, tzinfo=UTC)  # in week 26
 #: A delivery that is still not through after so many attempts never will be.
 PATIENCE = 50
 
@@ -62,7 +63,7 @@ class World:
     jira: Jira
     store: SqlStore
     queue: ListQueue = field(default_factory=ListQueue)
-    ahead: timedelta = timedelta()  # of the real time: a test does not wait for pauses of minutes
+    ahead: timedelta = timedelta()  # what pauses took: a test does not wait for minutes
     pauses: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -76,7 +77,7 @@ class World:
             tracker=connect(self.jira.settings(), calls_per_second=lambda: 10_000.0),
             tickets=ReadAhead(self.store),
             rulebook=rulefiles.load_texts,
-            clock=lambda: datetime.now(UTC) + self.ahead,
+            clock=lambda: NOW + self.ahead,
         )
         self._read = 0
 
