@@ -54,7 +54,7 @@ def test_one_finds_the_way_from_the_numbers_to_the_reasons_and_to_the_ticket(
     colour = browser.find_element("css selector", "td.bad").value_of_css_property("background-color")
     assert colour != "rgba(0, 0, 0, 0)"  # the style sheet is let through by our own policy
     cell.click()
-    assert browser.title == "windows × boston – vmjira"
+    assert browser.title == "windows – boston – vmjira"
     labels = [each.text for each in browser.find_elements("css selector", "tbody th")]
     assert labels == ["2026-W23", "2026-W24"]
     browser.find_element("link text", "why").click()
