@@ -246,7 +246,8 @@ def run(
     with running(folder, flavour, around=trap.around, index_lag=index_lag) as jira:
         trap.know(jira.tickets())
         environ = settings(folder, jira, search_lag)
-        store = open_store(f"sqlite:///{folder}/data/vmjira.sqlite", str(folder / "data"))
+        known = load_settings(environ, dotenv=Path(os.devnull))
+        store = open_store(known.database_url, known.data)
         worker = 0
 
         def start() -> int:
