@@ -246,7 +246,7 @@ def run(
     with running(folder, flavour, around=trap.around, index_lag=index_lag) as jira:
         trap.know(jira.tickets())
         environ = settings(folder, jira, search_lag)
-        store = open_store(f"sqlite:///{folder}/data/vmjira.sqlite", str(folder / "data"))
+        store = open_store(f"sqlite:///{folder}/data/vmjira.db", str(folder / "data"))
         worker = 0
 
         def start() -> int:
