@@ -21,8 +21,9 @@ APPLICATION = "vmjira"
 #: Fixed, so that a newer program takes up what an older one left. Raise it only if workflows change incompatibly.
 WORKFLOW_VERSION = "1"
 
-#: Seconds between two looks for what is queued. A worker starts at most `threads` operations at each look. With 4,000
-#: cells waiting a look costs no more than with a few: DBOS seeks the partitions one by one where each runs one at a time.
+#: Seconds between two looks for what is queued; at each look a worker starts at most `threads` operations. A look stays
+#: cheap with 4,000 cells waiting while `partition_concurrency` is 1 and nothing limits the queue as a whole: only then
+#: DBOS finds all cells that are free in one statement, else it asks cell by cell.
 POLLING = 0.1
 
 #: Takes an id; seconds until the next try, or None when it has ended.
