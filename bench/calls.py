@@ -207,15 +207,15 @@ def queue_alone(operations: int) -> None:
     """As many cells as operations, put in one transaction, delivered by doing nothing."""
     with TemporaryDirectory() as name:
         app = application(Path(name), "", "datacenter")
-        store, now = app.store, datetime.now(UTC)
+        outside, now = app.outside, datetime.now(UTC)
         rows = [
             new_operation("update", f"category{i % 100}.range{i // 100}.2026-W23", "bench", plan="v1", now=now)
             for i in range(operations)
         ]
         began = time.perf_counter()
-        with store.begin() as unit:
+        with outside.store.begin() as unit:
             unit.add_operations(rows)
-            app.outside.queue.put(unit, rows)
+            outside.queue.put(unit, rows)
         print(f"{operations} operations of as many cells are queued in {time.perf_counter() - began:.1f} s")
         done: list[float] = []
         finished = threading.Event()

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -31,6 +31,7 @@ from vmjira.sandbox.campaign import story, write_campaign
 from vmjira.settings import NAMES, load_settings
 
 OFFICES = 3
+Process = subprocess.Popen[bytes]
 out = Console(highlight=False)
 
 
@@ -48,7 +49,7 @@ def run(folder: Path, *, weeks: int, once: bool) -> None:
     with ExitStack() as stack:
         stack.enter_context(_sandbox(jira, folder, environ))
         assert app.outside  # the tables are there before two processes look for them
-        stack.enter_context(_processes(environ))
+        running = stack.enter_context(_processes(environ))
         files = write_campaign(folder / "scans", weeks=weeks)
         _wait_for(f"http://127.0.0.1:{jira}/rest/api/2/serverInfo")
         _wait_for(f"http://127.0.0.1:{web}/healthz")
@@ -57,7 +58,7 @@ def run(folder: Path, *, weeks: int, once: bool) -> None:
             out.print(f"[bold]Week {week + 1}[/] {line}")
             with app.reader() as read:
                 report = ingest(app.outside, files[week * OFFICES : (week + 1) * OFFICES], read, app.load_rules)
-            said = wait_until_delivered(app.store, lambda done, total: None)
+            said = wait_until_delivered(app.store, lambda done, total: _check(running))
             first = first or time.monotonic() - began
             tickets = all_tickets(app.store)
             out.print(
@@ -121,19 +122,25 @@ def _sandbox(port: int, folder: Path, environ: dict[str, str]) -> Iterator[None]
 
 
 @contextmanager
-def _processes(environ: dict[str, str]) -> Iterator[None]:
-    """Web server and worker, as the Procfile says."""
-    with _process([sys.executable, "-m", "honcho", "-e", os.devnull, "start"], environ):
-        yield
+def _processes(environ: dict[str, str]) -> Iterator[Process]:
+    """Web server and worker, as the Procfile says; when one ends, so does the other."""
+    with _process([sys.executable, "-m", "honcho", "-e", os.devnull, "start"], environ) as process:
+        yield process
+
+
+def _check(process: Process) -> None:
+    if process.poll() is not None:
+        raise VmjiraError("the web server or the worker has ended; `make run` would show why")
 
 
 @contextmanager
-def _process(command: list[str], environ: dict[str, str]) -> Iterator[None]:
+def _process(command: list[str], environ: dict[str, str]) -> Iterator[Process]:
     process = subprocess.Popen(command, env=environ, start_new_session=True, stdout=subprocess.DEVNULL)  # noqa: S603
     try:
-        yield
+        yield process
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(timeout=15)
         except subprocess.TimeoutExpired:

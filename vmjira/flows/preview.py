@@ -39,7 +39,8 @@ def preview(
     ]
     plans = []
     if base.version and in_force and in_force.digest != rulebook.digest:
-        outcome = foresee_rules(base, rulebook, words, at=outside.clock(), before=read_rules(outside.rulebook, in_force))
+        before = read_rules(outside.rulebook, in_force)
+        outcome = foresee_rules(base, rulebook, words, at=outside.clock(), before=before)
         plans.append(outcome.plan)
         base = outcome.base
     scans = sorted((scan for file in files for scan in read(file)), key=lambda scan: scan.finished_at)

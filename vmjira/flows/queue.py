@@ -21,6 +21,11 @@ APPLICATION = "vmjira"
 #: Fixed, so that a newer program takes up what an older one left. Raise it only if workflows change incompatibly.
 WORKFLOW_VERSION = "1"
 
+#: Seconds between two looks for what is queued; at each look a worker starts at most `threads` operations. A look stays
+#: cheap with 4,000 cells waiting while `partition_concurrency` is 1 and nothing limits the queue as a whole: only then
+#: DBOS finds all cells that are free in one statement, else it asks cell by cell.
+POLLING = 0.1
+
 #: Takes an id; seconds until the next try, or None when it has ended.
 Attempt = Callable[[str], float | None]
 _handlers: dict[str, Attempt] = {}
@@ -118,7 +123,9 @@ def running(database_url: str, slot: int, handlers: Mapping[str, Attempt], *, th
     DBOS.launch()
     try:
         for queue in handlers:
-            DBOS.register_queue(queue, partition_concurrency=1, worker_concurrency=threads, polling_interval_sec=0.25)
+            DBOS.register_queue(
+                queue, partition_concurrency=1, worker_concurrency=threads, polling_interval_sec=POLLING
+            )
         yield
     finally:
         DBOS.destroy(workflow_completion_timeout_sec=10)

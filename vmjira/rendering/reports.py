@@ -34,6 +34,7 @@ COLUMNS = {
     "ticket": "ticket",
 }
 
+_HEADER = f"{','.join(COLUMNS)}\r\n".encode("utf-8-sig")  # with the mark by which spreadsheets know UTF-8
 _LINE_ENDS = r"\r\n?"
 _CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 # https://owasp.org/www-community/attacks/CSV_Injection; an opening quote alone makes a cell text.
@@ -124,12 +125,8 @@ def _gzip(report: pl.DataFrame) -> bytes:
 
 def _chunks(report: pl.DataFrame) -> Iterator[bytes]:
     """The file piece by piece, so that a million long descriptions never are in memory at once."""
-    yield _write(report.clear(), header=True)
+    yield _HEADER
     for rows in report.iter_slices(50_000):
-        yield _write(rows, header=False)
-
-
-def _write(report: pl.DataFrame, *, header: bool) -> bytes:
-    buffer = BytesIO()
-    table(report).write_csv(buffer, include_bom=header, include_header=header, line_terminator="\r\n")
-    return buffer.getvalue()
+        buffer = BytesIO()
+        table(rows).write_csv(buffer, include_header=False, line_terminator="\r\n")
+        yield buffer.getvalue()

@@ -16,7 +16,9 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def create_app(store: Callable[[], Store], rulebook: Callable[[], Rulebook | None], *, browse_url: str) -> Flask:
+def create_app(
+    store: Callable[[], Store], rulebook: Callable[[], Rulebook | None] = lambda: None, *, browse_url: str
+) -> Flask:
     """The WSGI application. `store` is asked for at the first request; `rulebook` gives the rules in force, if any are;
     `browse_url` is where people see tickets."""
     app = Flask(__name__)
