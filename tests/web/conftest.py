@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.flows.jira import Jira, running
@@ -27,10 +28,15 @@ def world(tmp_path: Path, jira: Jira) -> Iterator[World]:
 
 
 @pytest.fixture
-def web(world: World) -> FlaskClient:
+def app(world: World) -> Flask:
     def rules() -> Rulebook | None:
         with world.store.reading() as unit:
             row = unit.rules_in_force()
         return read_rules(rulefiles.load_texts, row) if row else None
 
-    return create_app(lambda: world.store, rules, browse_url="https://jira.example.com").test_client()
+    return create_app(lambda: world.store, rules, browse_url=world.jira.url)
+
+
+@pytest.fixture
+def web(app: Flask) -> FlaskClient:
+    return app.test_client()

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from flask import Flask
 from werkzeug.serving import make_server
 
 from tests.flows.scans import APACHE, RDP, SMB, week
 from tests.flows.world import World
-from vmjira.web import create_app
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 
@@ -33,8 +33,7 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture
-def address(world: World) -> Iterator[str]:
-    app = create_app(lambda: world.store, browse_url=world.jira.url)
+def address(app: Flask) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, app, threaded=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -54,7 +53,7 @@ def test_one_finds_the_way_from_the_numbers_to_the_reasons_and_to_the_ticket(
     colour = browser.find_element("css selector", "td.bad").value_of_css_property("background-color")
     assert colour != "rgba(0, 0, 0, 0)"  # the style sheet is let through by our own policy
     cell.click()
-    assert browser.title == "windows – boston – vmjira"
+    assert browser.title == "Windows updates – Boston Office – vmjira"
     labels = [each.text for each in browser.find_elements("css selector", "tbody th")]
     assert labels == ["2026-W23", "2026-W24"]
     browser.find_element("link text", "why").click()
