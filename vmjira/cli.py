@@ -20,7 +20,8 @@ from vmjira.shown import show_explanation, show_findings, show_inspection, show_
 
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
-out, err = Console(), Console(stderr=True)
+#: Where nobody looks at a terminal, tables are wide: what reads them wants whole words.
+out, err = Console(width=None if sys.stdout.isatty() else 200), Console(stderr=True)
 
 
 class Commands(click.Group):
