@@ -196,3 +196,8 @@ class TicketView:
 
 def identifier(category: str, range_: str, label: str) -> str:
     return f"{category}.{range_}.{label}"
+
+
+def labels(identifier: str) -> tuple[str, str]:
+    """By which a ticket is found in the tracker: all of ours, and this one."""
+    return "vmjira", f"vm.{identifier}"

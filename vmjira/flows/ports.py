@@ -161,6 +161,9 @@ class Renderer(Protocol):
     def room(self, current: str) -> int:
         """The `budget` that our part has beside a human's text in the description `current`."""
 
+    def part(self, current: str) -> str:
+        """Our part of the description `current`, with its marks; empty if it is not there."""
+
     def merge(self, current: str, ours: str) -> str:
         """`current` with our marked part replaced (or added in front); a human's text stays as it is."""
 
