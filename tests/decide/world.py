@@ -121,6 +121,10 @@ class Jira:
     def fault(self, **fault: Any) -> None:
         self._send("POST", f"{self.url}/sandbox/faults", json=fault)
 
+    def calm(self) -> None:
+        """Forget the faults that did not strike."""
+        self._send("DELETE", f"{self.url}/sandbox/faults")
+
     def calls(self) -> list[str]:
         """`METHOD path` of vmjira's calls since the last time this was asked."""
         rows = self._send("GET", f"{self.url}/sandbox/calls").json()
@@ -130,7 +134,10 @@ class Jira:
     def webhooks(self) -> list[tuple[str, bytes]]:
         """Id and body of all that were ever to be sent, oldest first."""
         with sqlite3.connect(self.database) as connection:
-            return [(str(id_), bytes(body)) for id_, body in connection.execute("SELECT id, body FROM outbox ORDER BY rowid")]
+            return [
+                (str(id_), bytes(body))
+                for id_, body in connection.execute("SELECT id, body FROM outbox ORDER BY rowid")
+            ]
 
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:
         cloud = self.flavour == "cloud"
@@ -198,8 +205,9 @@ class World:
         """Put the rules in the folder in force."""
         adopt_rules(self.outside, lambda: rulefiles.load(self.rules), Report())
 
-    def write_policy(self, text: str) -> None:
-        (self.rules / "policy.yaml").write_text(text, encoding="utf-8")
+    def write(self, name: str, text: str) -> None:
+        """Other rules, in force at once."""
+        (self.rules / f"{name}.yaml").write_text(text, encoding="utf-8")
         self.adopt()
 
     # --- what happens -------------------------------------------------------------------------------------------------
