@@ -26,6 +26,7 @@ from vmjira.flows import queue
 from vmjira.flows.deliver import attempt
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.readahead import ReadAhead
+from vmjira.flows.receive import receive
 from vmjira.flows.rules import read_rules, rules_in_force
 from vmjira.rendering import Renderer
 from vmjira.scanners import read_scan
@@ -33,6 +34,8 @@ from vmjira.settings import Settings, load_settings
 from vmjira.store import SqlStore, open_store
 from vmjira.trackers import jira
 from vmjira.web import create_app
+from vmjira.web.access import Access
+from vmjira.web.webhooks import webhooks
 
 #: Seconds between two beats of a worker, and after which a silent worker counts as dead.
 BEAT, STALE = 2.0, 15.0
@@ -168,9 +171,21 @@ def _alive(pid: int) -> bool:
 def web_app() -> Flask:
     """The WSGI application, by the settings of the environment."""
     settings = load_settings()
+    settings.require_guarded_webhooks()
     configure_logging(settings.log)
     application = Application(settings)
-    return create_app(lambda: application.store, application.rules_in_force, browse_url=settings.jira_browse_url)
+    app = create_app(lambda: application.store, application.rules_in_force, browse_url=settings.jira_browse_url)
+    app.register_blueprint(webhooks(lambda delivery: receive(application.outside, delivery), _access(settings)))
+    return app
+
+
+def _access(settings: Settings) -> Access:
+    return Access(
+        secret=settings.webhook_secret,
+        path_secret=settings.webhook_path_secret,
+        networks=settings.webhook_networks,
+        proxies=settings.trusted_proxies,
+    )
 
 
 def configure_logging(level: str) -> None:
