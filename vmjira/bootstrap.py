@@ -26,7 +26,7 @@ from vmjira.flows import queue
 from vmjira.flows.deliver import attempt
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.readahead import ReadAhead
-from vmjira.flows.receive import receive
+from vmjira.flows.receive import Receiver
 from vmjira.flows.rules import read_rules, rules_in_force
 from vmjira.rendering import Renderer
 from vmjira.scanners import read_scan
@@ -175,7 +175,8 @@ def web_app() -> Flask:
     configure_logging(settings.log)
     application = Application(settings)
     app = create_app(lambda: application.store, application.rules_in_force, browse_url=settings.jira_browse_url)
-    app.register_blueprint(webhooks(lambda delivery: receive(application.outside, delivery), _access(settings)))
+    receiver = Receiver(lambda: application.outside)
+    app.register_blueprint(webhooks(receiver.receive, _access(settings)))
     return app
 
 
