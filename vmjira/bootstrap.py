@@ -171,9 +171,14 @@ def _alive(pid: int) -> bool:
 def web_app() -> Flask:
     """The WSGI application, by the settings of the environment."""
     settings = load_settings()
-    settings.require_guarded_webhooks()
     configure_logging(settings.log)
-    application = Application(settings)
+    return web_app_of(Application(settings))
+
+
+def web_app_of(application: Application) -> Flask:
+    """The pages, and where the tracker sends its events. SettingsInvalid if anybody could send some."""
+    settings = application.settings
+    settings.require_guarded_webhooks()
     app = create_app(lambda: application.store, application.rules_in_force, browse_url=settings.jira_browse_url)
     receiver = Receiver(lambda: application.outside)
     app.register_blueprint(webhooks(receiver.receive, _access(settings)))

@@ -18,7 +18,8 @@ log = structlog.get_logger(__name__)
 
 
 def serve(settings: Settings) -> None:
-    """Become gunicorn, serving vmjira's pages."""
+    """Become gunicorn, serving vmjira's pages and taking in the tracker's events."""
+    settings.require_guarded_webhooks()  # said here, it needs no traceback of gunicorn's
     _gunicorn(settings.listen, "vmjira.bootstrap:web_app()")
 
 
@@ -31,7 +32,7 @@ def sandbox(listen: str, database: Path, flavour: str) -> None:
 
 
 def _gunicorn(listen: str, target: str) -> None:
-    arguments = ["-m", "gunicorn", "--bind", listen, "--workers", "1", "--threads", "8", "--log-level", "warning"]
+    arguments = ["-m", "gunicorn", "--bind", listen, "--workers", "1", "--threads", "32", "--log-level", "warning"]
     os.execv(sys.executable, [sys.executable, *arguments, target])  # noqa: S606  our own interpreter, fixed arguments
 
 
