@@ -50,8 +50,6 @@ class Application:
     @cached_property
     def store(self) -> SqlStore:
         """The store, its database brought up to this program."""
-        if self.settings.database_url.startswith("sqlite:///"):
-            Path(self.settings.database_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         store = open_store(self.settings.database_url, self.settings.data)
         store.upgrade()
         queue.prepare(self.settings.database_url)
