@@ -152,7 +152,9 @@ def show(title: str, calls: dict[str, Counter[str]], tickets: dict[str, int]) ->
         each = (found.total() - found["delete"]) / number
         kinds = ", ".join(f"{found[kind] / number:.2f} {kind}" for kind in KINDS if found[kind]) or "none"
         verdict = "ok" if each <= target + 0.01 else "MORE"
-        print(f"    {number:>3} {sort:<10} {each:5.2f} calls each beside deletions (target {target:.0f}, {verdict}): {kinds}")
+        print(
+            f"    {number:>3} {sort:<10} {each:5.2f} calls each beside deletions (target {target:.0f}, {verdict}): {kinds}"
+        )
 
 
 def by_hand(flavour: Flavour) -> None:

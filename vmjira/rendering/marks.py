@@ -42,6 +42,14 @@ def room(current: str, *, limit: int = LIMIT) -> int:
     return max(limit - sum(map(units, _around(current))), 0)
 
 
+def ours(current: str) -> str | None:
+    """Our part of `current` with its marks, as `merge` would replace it; None if it is not in there."""
+    if place := _place(current):
+        start, end = place
+        return current[start:end]
+    return None
+
+
 def shrink(ours: str, limit: int) -> str:
     """`ours` with whole lines left out before its closing mark, and a line that says so; empty if nothing fits."""
     if units(ours) <= limit:
@@ -59,8 +67,16 @@ def shrink(ours: str, limit: int) -> str:
 
 def _around(current: str) -> tuple[str, str]:
     """What people wrote before and after our part, with the gap to it if we are not in there yet."""
+    if place := _place(current):
+        start, end = place
+        return current[:start], current[end:]
+    return "", _GAP + current if current else ""
+
+
+def _place(current: str) -> tuple[int, int] | None:
+    """Where our part begins and ends."""
     marks = list(_MARK.finditer(current))
     for opening, closing in pairwise(marks):
         if not opening["close"] and closing["close"]:
-            return current[: opening.start()], current[closing.end() :]
-    return "", _GAP + current if current else ""
+            return opening.start(), closing.end()
+    return None

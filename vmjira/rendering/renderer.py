@@ -46,6 +46,9 @@ class Renderer:
     def merge(self, current: str, ours: str) -> str:
         return marks.merge(current, ours)
 
+    def ours(self, current: str) -> str | None:
+        return marks.ours(current)
+
     def files(self, view: TicketView, limit: int) -> list[File]:
         """The reports whose frames the view has, and the picture. Raises VmjiraError if one row exceeds `limit`."""
         picture = File(f"{view.identifier}.png", chart.png(view.history), "image/png")

@@ -106,6 +106,9 @@ class JiraTracker(Watching, Tracker):
                 self._why_not_linked(key, other)
             raise
 
+    def label(self, key: str, labels: Sequence[str]) -> None:
+        self._put(key, {"update": {"labels": [{"add": label} for label in labels]}})
+
     def comment(self, key: str, body: str) -> None:
         call = Call("POST", f"{ISSUE}/comment", "add a comment", subject=key, body={"body": body}, needs="Add Comments")
         self.client.send(call)
