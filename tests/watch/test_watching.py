@@ -124,7 +124,7 @@ def test_what_is_written_within_the_lag_of_cloud_s_search_is_found_later(tmp_pat
 
 def test_labels_are_added_and_others_stay(jira: Jira):
     key = jira.create("new", "patching")
-    jira.tracker().label(key, ["vmjira", "vm.web.boston.2026-W23"])
+    jira.tracker().edit(key, labels=["vmjira", "vm.web.boston.2026-W23"])
     assert set(jira.fields(key)["labels"]) == {"patching", "vmjira", "vm.web.boston.2026-W23"}
 
 

@@ -194,5 +194,14 @@ class TicketView:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))  # in which times are shown
 
 
+#: Labels by which a ticket is found again: this one is on every ticket of ours, the other on one only.
+LABEL, IDENTITY = "vmjira", "vm."
+
+
+def identity(identifier: str) -> str:
+    """The label of the one ticket with this identifier."""
+    return f"{IDENTITY}{identifier}"
+
+
 def identifier(category: str, range_: str, label: str) -> str:
     return f"{category}.{range_}.{label}"

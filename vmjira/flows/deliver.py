@@ -12,13 +12,13 @@ from datetime import timedelta
 import structlog
 
 from vmjira.domain.plan import neighbours
-from vmjira.domain.rulebook import TicketRules
 from vmjira.domain.ticket import TicketRow
 from vmjira.errors import TicketGone, TrackerUnavailable, VmjiraError
 from vmjira.flows.operations import new_operation
 from vmjira.flows.ports import Draft, Issue, OperationRow, OperationState, Outside
+from vmjira.flows.repairs import REPAIRS, retire, ticket_rules
 from vmjira.flows.rules import rules_in_force
-from vmjira.flows.show import Content, Job, begin, render, show
+from vmjira.flows.show import Content, Job, begin, render, show, standing_of
 from vmjira.flows.views import view_ticket
 
 log = structlog.get_logger(__name__)
@@ -71,11 +71,11 @@ def _create(job: Job) -> str:
         return _update(job)
     content = render(job)
     if found := _made_before(job):
-        row = _record_created(job, found.key, found.id, description="")
+        row = _record_created(job, found.key, found.id, None)
         return f"{found.key}: found again; " + show(replace(job, row=row), content, doubtful=True)
     begin(job)
     made = job.tracker.create(_draft(job, content))
-    row = _record_created(job, made.key, made.id, description=content.digest)
+    row = _record_created(job, made.key, made.id, content)
     if made.notes:
         job.tracker.comment(made.key, job.outside.renderer.comment("created_notes", notes=made.notes))
     shown = show(replace(job, row=row), content, doubtful=job.crashed)
@@ -103,7 +103,7 @@ def _reopen(job: Job) -> str:
     return _move(job, "reopen")
 
 
-_HANDLERS = {"create": _create, "update": _update, "verified": _verified, "close": _close, "reopen": _reopen}
+_HANDLERS = {"create": _create, "update": _update, "verified": _verified, "close": _close, "reopen": _reopen, **REPAIRS}
 
 
 # --- making exactly one -----------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def _made_before(job: Job) -> Issue | None:
     found = job.tracker.find(job.row.identifier)
     if found:
         for newer in found[1:]:
-            _retire_duplicate(job, newer, found[0])
+            retire(job, newer, found[0].key)
         return found[0]
     now = job.outside.clock()
     sure = started + timedelta(seconds=job.tracker.search_lag) if started else now
@@ -145,16 +145,11 @@ def _made_before(job: Job) -> Issue | None:
     return None
 
 
-def _retire_duplicate(job: Job, newer: Issue, older: Issue) -> None:
-    if newer.status_category != "done":
-        job.tracker.comment(newer.key, job.outside.renderer.comment("duplicate", older=older.key))
-        job.tracker.transition(newer.key, "close", _ticket_rules(job))
-
-
-def _record_created(job: Job, key: str, issue_id: str, *, description: str) -> TicketRow:
+def _record_created(job: Job, key: str, issue_id: str, sent: Content | None) -> TicketRow:
     """Remember the key, and have the neighbours show it: in the same transaction."""
+    standing = standing_of(job.outside.renderer, sent.description) if sent else ""
+    changes = {"key": key, "issue_id": issue_id, "description": sent.digest if sent else "", "described": standing}
     with job.outside.store.begin() as unit:
-        changes = {"key": key, "issue_id": issue_id, "description": description}
         unit.update_ticket(job.row.identifier, **changes, status_category="new")
         cell = unit.tickets(ranges=[job.row.range])
         waiting = unit.unstarted_updates()
@@ -172,7 +167,7 @@ def _record_created(job: Job, key: str, issue_id: str, *, description: str) -> T
         ]
         unit.add_operations(follow)
         job.outside.queue.put(unit, follow)
-    return replace(job.row, key=key, issue_id=issue_id, description=description)
+    return replace(job.row, key=key, issue_id=issue_id, description=changes["description"])
 
 
 # --- small things -----------------------------------------------------------------------------------------------------
@@ -191,17 +186,12 @@ def _say(job: Job, body: str) -> str:
 def _move(job: Job, wanted: str) -> str:
     if job.row.key is None:
         return "nothing to do: there is no ticket"
-    status = job.tracker.transition(job.row.key, "close" if wanted == "close" else "reopen", _ticket_rules(job))
+    status = job.tracker.transition(job.row.key, "close" if wanted == "close" else "reopen", ticket_rules(job))
     with job.outside.store.begin() as unit:
         unit.update_ticket(
             job.row.identifier, status=status, status_category="done" if wanted == "close" else "indeterminate"
         )
     return f"{job.row.key}: now {status}"
-
-
-def _ticket_rules(job: Job) -> TicketRules:
-    found = job.rulebook.range(job.row.range)
-    return found.ticket if found else job.rulebook.policy.ticket
 
 
 def _squeezed(text: str) -> str:

@@ -105,7 +105,17 @@ class Tracker(Protocol):
     def read(self, keys: Sequence[str]) -> dict[str, Issue]:
         """Fresh state, by the key asked for (a moved issue answers with its new key); gone ones are missing."""
 
-    def edit(self, key: str, *, description: str | None = None, summary: str | None = None) -> None: ...
+    def edit(
+        self,
+        key: str,
+        *,
+        description: str | None = None,
+        summary: str | None = None,
+        priority: str | None = None,
+        labels: Sequence[str] = (),
+    ) -> None:
+        """Give what is named its value; `labels` are added, no other is touched."""
+
     def attach(self, key: str, files: Sequence[File]) -> list[Attachment]:
         """All files in one call."""
 
@@ -113,9 +123,6 @@ class Tracker(Protocol):
         """Already gone is done."""
 
     def link(self, key: str, other: str, link_type: str) -> None: ...
-    def label(self, key: str, labels: Sequence[str]) -> None:
-        """Add these labels; all others stay."""
-
     def comment(self, key: str, body: str) -> None: ...
     def comments(self, key: str) -> list[str]:
         """Texts of the ticket's comments, to see whether one of ours got through before a crash."""

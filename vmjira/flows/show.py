@@ -10,7 +10,7 @@ from functools import cached_property
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import TicketRow, TicketView
 from vmjira.errors import TicketGone
-from vmjira.flows.ports import AttachmentRow, File, Issue, OperationRow, Outside, Tracker
+from vmjira.flows.ports import AttachmentRow, File, Issue, OperationRow, Outside, Renderer, Tracker
 from vmjira.flows.views import view_ticket
 
 
@@ -72,7 +72,8 @@ def show(job: Job, content: Content, *, doubtful: bool) -> str:
             job.tracker.edit(issue.key, description=merged)
             done.append("description")
         with job.outside.store.begin() as unit:
-            unit.update_ticket(job.row.identifier, description=content.digest)
+            standing = standing_of(job.outside.renderer, merged)
+            unit.update_ticket(job.row.identifier, description=content.digest, described=standing)
     if attached := _attach(job, content.files, doubtful=doubtful):
         done.append(f"{attached} files")
     with job.outside.store.begin() as unit:
@@ -129,6 +130,12 @@ def _read(job: Job) -> Issue:
 def begin(job: Job) -> None:
     with job.outside.store.begin() as unit:
         unit.update_operation(job.operation.id, started_at=job.outside.clock())
+
+
+def standing_of(renderer: Renderer, description: str) -> str:
+    """Digest of our part in a description, blanks aside: browsers send other line ends. Empty if it is not in there."""
+    ours = renderer.ours(description)
+    return digest_of("".join(ours.split()).encode(errors="replace")) if ours else ""
 
 
 def digest_of(content: bytes) -> str:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from vmjira.domain.rulebook import TicketRules
+from vmjira.domain.ticket import identity
 from vmjira.errors import TicketGone, TrackerRefused
 from vmjira.flows.ports import Attachment, Created, Draft, File, Issue, Tracker
 from vmjira.trackers.jira import fields
@@ -56,7 +57,7 @@ class JiraTracker(Watching, Tracker):
             return Creation(self.client, self.people, self.link).create(draft)
 
     def find(self, identifier: str) -> list[Issue]:
-        label = fields.identity(identifier)
+        label = identity(identifier)
         jql = f"labels = {quoted(label)} ORDER BY created ASC, key ASC"
         with understood("search"):
             found = [fields.issue(each) for each in self.search(jql, 100)]
@@ -75,11 +76,26 @@ class JiraTracker(Watching, Tracker):
                 found[key] = issue
         return {key: found[key] for key in wanted if key in found}
 
-    def edit(self, key: str, *, description: str | None = None, summary: str | None = None) -> None:
-        changes = {"description": description, "summary": None if summary is None else fields.line(summary)}
-        changes = {name: value for name, value in changes.items() if value is not None}
-        if changes:
-            self._put(key, {"fields": changes})
+    def edit(
+        self,
+        key: str,
+        *,
+        description: str | None = None,
+        summary: str | None = None,
+        priority: str | None = None,
+        labels: Sequence[str] = (),
+    ) -> None:
+        changes = {
+            "description": description,
+            "summary": None if summary is None else fields.line(summary),
+            "priority": priority and {"name": priority},
+        }
+        body = {
+            "fields": {name: value for name, value in changes.items() if value is not None},
+            "update": {"labels": [{"add": label} for label in labels]} if labels else {},
+        }
+        if sent := {name: part for name, part in body.items() if part}:
+            self._put(key, sent)
 
     def attach(self, key: str, files: Sequence[File]) -> list[Attachment]:
         attached: list[Attachment] = []
@@ -105,9 +121,6 @@ class JiraTracker(Watching, Tracker):
             if refusal.status == 404:
                 self._why_not_linked(key, other)
             raise
-
-    def label(self, key: str, labels: Sequence[str]) -> None:
-        self._put(key, {"update": {"labels": [{"add": label} for label in labels]}})
 
     def comment(self, key: str, body: str) -> None:
         call = Call("POST", f"{ISSUE}/comment", "add a comment", subject=key, body={"body": body}, needs="Add Comments")

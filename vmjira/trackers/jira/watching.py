@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from vmjira.domain.ticket import LABEL
 from vmjira.errors import TrackerRefused
 from vmjira.flows.ports import Issue, StatusChange, WebhookRegistration
 from vmjira.trackers.jira import fields
@@ -65,7 +66,7 @@ class Watching:
         In the order of creation: an order that a change of a ticket does not change.
         """
         since = "" if moment is None else f" AND updated >= -{_minutes_since(moment)}m"
-        for data in self._all(f"labels = {fields.LABEL}{since} ORDER BY created ASC, key ASC"):
+        for data in self._all(f"labels = {LABEL}{since} ORDER BY created ASC, key ASC"):
             with understood("search"):
                 yield fields.issue(data)
 
