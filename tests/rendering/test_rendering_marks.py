@@ -108,10 +108,10 @@ def test_room_is_what_fits_beside_a_persons_text() -> None:
 @given(human, human)
 def test_our_part_is_found_as_it_was_put_in(a: str, b: str) -> None:
     assume(not has_part(a))
-    assert marks.ours(a + OURS1 + b) == OURS1
-    assert marks.ours(merge(b, OURS2)) == OURS2
+    assert marks.part(a + OURS1 + b) == OURS1
+    assert marks.part(merge(b, OURS2)) == OURS2
 
 
 def test_without_both_marks_there_is_no_part_of_ours() -> None:
-    assert marks.ours("") is None
-    assert marks.ours(f"{OPEN}\ntyped by a person") is None
+    assert marks.part("") == ""
+    assert marks.part(f"{OPEN}\ntyped by a person") == ""

@@ -37,7 +37,7 @@ def test_a_part_of_ours_that_somebody_edited_is_written_again_and_their_own_text
         key, "Ask Jane first.\r\n\r\n" + ours.replace("|*Remaining*|2|", "|*Remaining*|0|").replace("\n", "\r\n")
     )
     found = world.reconcile()
-    assert found == [(W24, "somebody edited vmjira's part of the description", "update is queued")]
+    assert found == [(W24, "vmjira's part of its description was edited", "update is queued")]
     assert jira.fields(key)["description"].replace("\r\n", "\n") == "Ask Jane first.\n\n" + ours
     assert world.reconcile() == []
 
@@ -57,7 +57,7 @@ def test_a_description_without_our_marks_gets_our_part_in_front(world: World):
     ours = jira.fields(key)["description"]
     jira.actor = "boston-admins"
     jira.describe(key, "All mine.")
-    assert [what for _, what, _ in world.reconcile()] == ["somebody edited vmjira's part of the description"]
+    assert [what for _, what, _ in world.reconcile()] == ["vmjira's part of its description was edited"]
     assert jira.fields(key)["description"] == f"{ours}\n\nAll mine."
     assert world.reconcile() == []
 
@@ -114,7 +114,7 @@ def test_removed_labels_are_put_back(world: World):
     jira = world.jira
     key = world.key(W24)
     jira.rest("PUT", f"issue/{key}", {"update": {"labels": [{"remove": f"vm.{W24}"}, {"add": "ours"}]}})
-    assert world.reconcile() == [(W24, f"lost the label vm.{W24}", "label is queued")]
+    assert world.reconcile() == [(W24, f"lost the label vm.{W24}", "relabel is queued")]
     assert set(jira.fields(key)["labels"]) == {"vmjira", f"vm.{W24}", "ours"}
     assert world.reconcile() == []
 
@@ -124,7 +124,7 @@ def test_without_the_common_label_no_search_finds_a_ticket_but_reading_all_does(
     key = world.key(W24)
     jira.rest("PUT", f"issue/{key}", {"fields": {"labels": []}})
     assert world.reconcile() == []
-    assert world.reconcile(everything=True) == [(W24, f"lost the label vmjira and vm.{W24}", "label is queued")]
+    assert world.reconcile(everything=True) == [(W24, f"lost the label vmjira and vm.{W24}", "relabel is queued")]
     assert set(jira.fields(key)["labels"]) == {"vmjira", f"vm.{W24}"}
 
 

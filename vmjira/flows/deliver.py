@@ -14,12 +14,12 @@ import structlog
 from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import TicketRow
 from vmjira.errors import TicketGone, TrackerUnavailable, VmjiraError
+from vmjira.flows import life
 from vmjira.flows.operations import new_operation
 from vmjira.flows.ports import Draft, Issue, OperationRow, OperationState, Outside
-from vmjira.flows.repairs import REPAIRS, retire, ticket_rules
+from vmjira.flows.repairs import REPAIRS, retire
 from vmjira.flows.rules import rules_in_force
-from vmjira.flows.show import Content, Job, begin, render, show, standing_of
-from vmjira.flows.views import view_ticket
+from vmjira.flows.show import Content, Job, begin, render, show
 
 log = structlog.get_logger(__name__)
 
@@ -89,21 +89,20 @@ def _update(job: Job) -> str:
     return f"{job.row.key}: " + show(job, render(job), doubtful=job.crashed)
 
 
-def _verified(job: Job) -> str:
-    """Say once, with the evidence, that all own findings have ended."""
-    view = view_ticket(job.outside.store, job.row, job.rulebook)
-    return _say(job, job.outside.renderer.comment("verified", view=view))
-
-
-def _close(job: Job) -> str:
-    return _move(job, "close")
-
-
-def _reopen(job: Job) -> str:
-    return _move(job, "reopen")
-
-
-_HANDLERS = {"create": _create, "update": _update, "verified": _verified, "close": _close, "reopen": _reopen, **REPAIRS}
+_HANDLERS = {
+    "create": _create,
+    "update": _update,
+    "relabel": life.relabel,
+    "verified": life.say_verified,
+    "closed": life.say_closed,
+    "waiting": life.say_waiting,
+    "accepted": life.say_accepted,
+    "unaccepted": life.say_unaccepted,
+    "close": life.close,
+    "reopen": life.reopen,
+    "escalate": life.escalate,
+    **REPAIRS,
+}
 
 
 # --- making exactly one -----------------------------------------------------------------------------------------------
@@ -147,8 +146,8 @@ def _made_before(job: Job) -> Issue | None:
 
 def _record_created(job: Job, key: str, issue_id: str, sent: Content | None) -> TicketRow:
     """Remember the key, and have the neighbours show it: in the same transaction."""
-    standing = standing_of(job.outside.renderer, sent.description) if sent else ""
-    changes = {"key": key, "issue_id": issue_id, "description": sent.digest if sent else "", "described": standing}
+    digest = sent.digest if sent else ""
+    changes = {"key": key, "issue_id": issue_id, "description": digest, "described": digest}
     with job.outside.store.begin() as unit:
         unit.update_ticket(job.row.identifier, **changes, status_category="new")
         cell = unit.tickets(ranges=[job.row.range])
@@ -167,35 +166,10 @@ def _record_created(job: Job, key: str, issue_id: str, sent: Content | None) -> 
         ]
         unit.add_operations(follow)
         job.outside.queue.put(unit, follow)
-    return replace(job.row, key=key, issue_id=issue_id, description=changes["description"])
+    return replace(job.row, key=key, issue_id=issue_id, description=digest)
 
 
 # --- small things -----------------------------------------------------------------------------------------------------
-
-
-def _say(job: Job, body: str) -> str:
-    if job.row.key is None:
-        return "nothing to do: there is no ticket"
-    if job.crashed and any(_squeezed(body) == _squeezed(other) for other in job.tracker.comments(job.row.key)):
-        return f"{job.row.key}: had been said before a crash"
-    begin(job)
-    job.tracker.comment(job.row.key, body)
-    return f"{job.row.key}: commented"
-
-
-def _move(job: Job, wanted: str) -> str:
-    if job.row.key is None:
-        return "nothing to do: there is no ticket"
-    status = job.tracker.transition(job.row.key, "close" if wanted == "close" else "reopen", ticket_rules(job))
-    with job.outside.store.begin() as unit:
-        unit.update_ticket(
-            job.row.identifier, status=status, status_category="done" if wanted == "close" else "indeterminate"
-        )
-    return f"{job.row.key}: now {status}"
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.split())
 
 
 def _later(outside: Outside, operation: OperationRow, error: TrackerUnavailable) -> float:

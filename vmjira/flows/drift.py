@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby, pairwise
 from typing import Any
 
-from vmjira.domain.ticket import LABEL, TicketRow, identity
+from vmjira.domain.ticket import TicketRow, labels
 from vmjira.flows.ports import AttachmentRow, Issue
 
 
@@ -36,22 +36,29 @@ class Report:
         return {**times, "read": self.read, "drifts": [asdict(each) for each in self.drifts]}
 
 
-def status_drift(row: TicketRow, issue: Issue, *, pending: bool) -> str:
-    """How status or key differ; `pending`: we are about to close or reopen it, or could not."""
+def drift(row: TicketRow, issue: Issue | None, standing: str) -> str:
+    """All but files and links, in words; empty if there is nothing to decide. `standing`: digest of our part."""
+    if issue is None:
+        return "was deleted, or moved to where our account may not look"
+    return "; ".join(_differences(row, issue, standing))
+
+
+def _differences(row: TicketRow, issue: Issue, standing: str) -> Iterator[str]:
+    closed = issue.status_category == "done"
+    if row.gone:
+        yield "is there again, though we took it for deleted"
     if issue.key != row.key:
-        return f"was moved: {row.key} is {issue.key} now"
-    closed, was_closed = issue.status_category == "done", row.status_category == "done"
-    if closed != was_closed or (row.status and row.status != issue.status):
-        return f"is {issue.status!r}, not {row.status or row.status_category!r} as we knew"
-    if closed and not row.closing:
-        return f"is {issue.status!r}, and nothing was decided about that"
-    if not closed and row.closing and not pending:
-        return f"is {issue.status!r}, though we took it for closed ({row.closing})"
-    return ""
-
-
-def lost_labels(row: TicketRow, issue: Issue) -> list[str]:
-    return [label for label in (LABEL, identity(row.identifier)) if label not in issue.labels]
+        yield f"was moved: {row.key} is {issue.key} now"
+    if closed != (row.status_category == "done") or (row.status and row.status != issue.status):
+        yield f"is {issue.status!r}, not {row.status or row.status_category!r} as we knew"
+    elif closed != bool(row.closing):
+        yield f"is {issue.status!r}, and nothing was decided about that"
+    elif row.closing == "waiting":
+        yield "was perhaps opened and closed again"  # only its history tells
+    if lost := [label for label in labels(row.identifier) if label not in issue.labels]:
+        yield f"lost the label {' and '.join(lost)}"
+    if row.description and row.described not in ("", standing):
+        yield "vmjira's part of its description was edited"
 
 
 def lost_files(known: Sequence[AttachmentRow], issue: Issue) -> list[AttachmentRow]:

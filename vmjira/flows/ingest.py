@@ -6,8 +6,8 @@ the plan and queues its delivery. A crash before the commit leaves only files th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +18,7 @@ import structlog
 from vmjira.domain.frames import Scan
 from vmjira.domain.plan import Title
 from vmjira.domain.rulebook import Rulebook
+from vmjira.domain.ticket import TicketRow
 from vmjira.errors import RulesInvalid, ScanUnreadable
 from vmjira.flows.foresee import Outcome, foresee_rules, foresee_scan
 from vmjira.flows.knowledge import load
@@ -75,7 +76,8 @@ def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[st
         folder = f"scans/{scan.digest[:16]}-{uuid4().hex[:8]}"
         outside.store.keep_scan(scan, folder)
         try:
-            rows = _store(outside, outcome, rulebook, partial(_add_scan, row=_scan_row(file, scan, folder, outside)))
+            row = _scan_row(file, scan, folder, outside)
+            rows = keep(outside, outcome, rulebook, EventRow(0, "scan", None, ""), record=partial(_add_scan, row=row))
         except Conflict:
             continue
         report.operations += [row.id for row in rows]
@@ -126,7 +128,7 @@ def _adopt(outside: Outside, row: RulesRow, outcome: Outcome | None, rulebook: R
     def record(unit: Unit) -> None:
         unit.put_rules(row)
 
-    return _store(outside, outcome, rulebook, record, at=row)
+    return keep(outside, outcome, rulebook, EventRow(0, "rules", None, "", row.since), record=record)
 
 
 def _hold_rules(outside: Outside, rulebook: Rulebook, why: str) -> str:
@@ -150,32 +152,51 @@ def _released(outside: Outside, rulebook: Rulebook) -> bool:
     return row is not None and row.state == "done"
 
 
-def _store(
+def keep(
     outside: Outside,
     outcome: Outcome,
     rulebook: Rulebook,
-    record: Callable[[Unit], int | None],
+    event: EventRow,
     *,
-    at: RulesRow | None = None,
+    record: Callable[[Unit], int | None],
+    decided: TicketRow | None = None,
 ) -> list[OperationRow]:
-    """Write the new parts, then commit everything at once. `record` adds the cause and gives the scan's id, if any."""
+    """Write the new parts, then commit everything at once: `event` tells the cause, and `record` adds it and gives the
+    scan's id, if any. Raises Conflict if somebody else moved the ledger; the plan follows tickets by itself. `decided`:
+    a row as `record` makes it, and as the plan knows it already.
+    """
     version, plan = outcome.base.version, f"v{outcome.base.version}"
     paths = {name: f"ledger/{name}/{version}-{uuid4().hex[:8]}.parquet" for name in outcome.parts}
     for name, path in paths.items():
         outside.store.write(path, outcome.parts[name])
-    held = outcome.plan.exceeded(rulebook.policy) if at is None else None
-    rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
+    while True:
+        held = outcome.plan.exceeded(rulebook.policy) if event.kind == "scan" else None
+        rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
+        with outside.store.begin() as unit:
+            fresh = unit.tickets(ranges={row.range for row in outcome.plan.tickets})
+            tickets = {**outcome.before, **{row.identifier: row for row in fresh}}
+            if decided:
+                tickets[decided.identifier] = decided
+            if _as_planned_from(outcome, tickets):
+                unit.move_ledger(replace(event, version=version, scan=record(unit), rules=rulebook.digest), paths)
+                unit.put_cell_numbers(outcome.cells)
+                unit.put_tickets(outcome.plan.tickets)
+                commit(outside, unit, rows)
+                break
+        outcome = outcome.again(tickets)
     if held:
         log.warning("plan held", plan=plan, why=held)
-    with outside.store.begin() as unit:
-        scan = record(unit)
-        unit.move_ledger(
-            EventRow(version, "rules" if at else "scan", scan, rulebook.digest, at.since if at else None), paths
-        )
-        unit.put_cell_numbers(outcome.cells)
-        unit.put_tickets(outcome.plan.tickets)
-        commit(outside, unit, rows)
     return rows
+
+
+def _as_planned_from(outcome: Outcome, tickets: Mapping[str, TicketRow]) -> bool:
+    """Nobody closed, reopened or deleted a ticket of the plan while it was made; the rest of a row is delivery's."""
+
+    def decided(row: TicketRow | None) -> object:
+        return row and (row.closing, row.closed_at, row.reopened, row.noted, row.verified, row.gone)
+
+    planned = [row.identifier for row in outcome.plan.tickets]
+    return all(decided(outcome.before.get(name)) == decided(tickets.get(name)) for name in planned)
 
 
 def _scan_row(file: Path, scan: Scan, folder: str, outside: Outside) -> ScanRow:

@@ -116,6 +116,9 @@ class Tracker(Protocol):
     ) -> None:
         """Give what is named its value; `labels` are added, no other is touched."""
 
+    def watch(self, key: str, who: str) -> None:
+        """Add a watcher, by what the rules call them."""
+
     def attach(self, key: str, files: Sequence[File]) -> list[Attachment]:
         """All files in one call."""
 
@@ -170,11 +173,11 @@ class Renderer(Protocol):
     def room(self, current: str) -> int:
         """The `budget` that our part has beside a human's text in the description `current`."""
 
+    def part(self, current: str) -> str:
+        """Our part of the description `current`, with its marks; empty if it is not there."""
+
     def merge(self, current: str, ours: str) -> str:
         """`current` with our marked part replaced (or added in front); a human's text stays as it is."""
-
-    def ours(self, current: str) -> str | None:
-        """Our marked part of the description `current`; None if it is not in there (any more)."""
 
     def files(self, view: TicketView, limit: int) -> list[File]:
         """CSVs and the picture; none larger than `limit` bytes. The same view gives the same bytes."""
@@ -198,7 +201,7 @@ class OperationRow:
     """One planned change, why, and what became of it."""
 
     id: str
-    operation: str  # create, update, verified, close, reopen, link, label, duplicate
+    operation: str  # those of `domain.operation.Kind`, and `flows.repairs`
     identifier: str
     reason: str
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -274,6 +277,7 @@ class DeliveryRow:
     state: DeliveryState = "queued"
     answer: str = ""  # what was decided and why, in words
     decided_at: datetime | None = None
+    attempts: int = 0
 
 
 @dataclass(frozen=True)
@@ -343,9 +347,12 @@ class Unit(Protocol):
     # tickets
     def tickets(self, *, ranges: Collection[str] | None = None) -> list[TicketRow]: ...
     def ticket(self, identifier: str) -> TicketRow | None: ...
+    def ticket_of_issue(self, issue: str) -> TicketRow | None:
+        """By the id of its issue, or by its key."""
+
     def put_tickets(self, rows: Iterable[TicketRow]) -> None:
         """Add rows. Of those that exist, change only what planning decides: ledger, own, facts, verified,
-        closed_by_us."""
+        closed_at, closing, reopened, noted."""
 
     def update_ticket(self, identifier: str, **changes: Any) -> None: ...
     def attachments(self, identifier: str) -> list[AttachmentRow]: ...

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 import structlog
 
 from vmjira.domain.ticket import IDENTITY, TicketRow
-from vmjira.flows.drift import Drift, Report, lost_files, lost_labels, lost_links, status_drift
+from vmjira.flows.drift import Drift, Report, drift, lost_files, lost_links
 from vmjira.flows.operations import commit, new_operation
 from vmjira.flows.ports import AttachmentRow, Issue, Mark, OperationRow, Outside, Tracker, Unit
 from vmjira.flows.react import look_again
-from vmjira.flows.show import standing_of
+from vmjira.flows.show import fingerprint
 
 log = structlog.get_logger(__name__)
 
@@ -89,13 +89,10 @@ class _Run:
         self._look([row for row in rows if everything or row.issue_id in self.seen])
 
     def _look(self, rows: Sequence[TicketRow]) -> None:
-        with self.outside.store.reading() as unit:
-            undone = unit.operations("queued", "held", "refused")
-        pending = {row.identifier for row in undone if row.operation in ("close", "reopen")}
         for start in range(0, len(rows), BATCH):
-            self._batch(rows[start : start + BATCH], pending)
+            self._batch(rows[start : start + BATCH])
 
-    def _batch(self, rows: Sequence[TicketRow], pending: set[str]) -> None:
+    def _batch(self, rows: Sequence[TicketRow]) -> None:
         self.read += len(rows)
         new_keys = {id: each.key for id, each in self.seen.items()}
         keys = {row.identifier: new_keys.get(row.issue_id or "", row.key or "") for row in rows}
@@ -109,10 +106,8 @@ class _Run:
                 self._missing(row)
                 continue
             self.links[row.identifier] = frozenset(issue.links)
-            if row.gone:
-                self._back(row)
-            self._content(row, issue, files[row.identifier], began)
-            self._status(row, issue, pending=row.identifier in pending)
+            self._files(row, issue, files[row.identifier], began)
+            self._decide(row, issue)
 
     def _missing(self, row: TicketRow) -> None:
         if row.gone:
@@ -121,64 +116,34 @@ class _Run:
         if project not in self.visible:
             self.visible[project] = self.tracker.sees(project)
         if self.visible[project]:
-            self._decide(row, None, "was deleted, or moved to where our account may not look")
+            self._decide(row, None)
         else:
             how = f"nothing; give our account 'Browse Projects' in {project!r} again"
             self._note(row, "cannot be read: its project is hidden from our account", how)
 
-    def _back(self, row: TicketRow) -> None:
-        """Not deleted after all: our account could not see it for a while."""
-        with self.outside.store.begin() as unit:
-            unit.update_ticket(row.identifier, gone=False)
-            self._queue(unit, [self._operation("update", row, "the ticket is there again")])
-        self._note(row, "is there again, though we took it for deleted", "an update is queued")
-
-    def _status(self, row: TicketRow, issue: Issue, *, pending: bool) -> None:
-        what = status_drift(row, issue, pending=pending)
-        if what or (row.closing == "waiting" and issue.status_category == "done"):  # perhaps closed anew meanwhile
-            self._decide(row, issue, what)
-
-    def _decide(self, row: TicketRow, issue: Issue | None, what: str) -> None:
+    def _decide(self, row: TicketRow, issue: Issue | None) -> None:
+        """Let the same decide as after a webhook, if there is anything to decide."""
+        what = drift(row, issue, fingerprint(self.outside.renderer.part(issue.description if issue else "")))
+        if not what:
+            return
         planned = look_again(self.outside, row, issue, because=self.because)
         with self.outside.store.reading() as unit:
+            operations = list(filter(None, map(unit.operation, planned)))
             now = unit.ticket(row.identifier) or row
-            operations = [found.operation for id in planned if (found := unit.operation(id))]
-        if what or planned or now.closed_at != row.closed_at:
-            done = ", ".join([*operations, f"closing: {now.closing}" if now.closing else ""]).strip(", ")
-            self._note(now, what or "was opened and closed again", done or "noted")
+        if operations or _visibly(now) != _visibly(row):
+            done = [f"{each.operation} is queued" for each in operations if each.identifier == row.identifier]
+            self._note(now, what, "; ".join(done) or f"noted{f': {now.closing}' if now.closing else ''}")
 
-    def _content(self, row: TicketRow, issue: Issue, files: Sequence[AttachmentRow], began: datetime) -> None:
-        """Labels, attachments and our part of the description; not of a ticket that is being written just now."""
-        labels, lost = lost_labels(row, issue), lost_files(files, issue)
-        edited = self._edited(row, issue)
-        if not (labels or lost or edited):
+    def _files(self, row: TicketRow, issue: Issue, known: Sequence[AttachmentRow], began: datetime) -> None:
+        """Send again what somebody deleted; not of a ticket that is being written just now."""
+        if not (lost := lost_files(known, issue)):
             return
         with self.outside.store.begin() as unit:
             if any(_at_work(each, began) for each in unit.operations(identifier=row.identifier)):
                 return
-            if labels:
-                what = f"lost the label {' and '.join(labels)}"
-                self._mend(unit, row, "label", what)
-            if lost:
-                unit.put_attachments(row.identifier, [], removed=[each.attachment_id for each in lost])
-                unit.update_ticket(row.identifier, sent_ledger=0)  # the lists of a past iteration are made once more
-                self._mend(unit, row, "update", f"lost {', '.join(each.name for each in lost)}")
-            if edited:
-                unit.update_ticket(row.identifier, description="")
-                self._mend(unit, row, "update", "somebody edited vmjira's part of the description")
-
-    def _edited(self, row: TicketRow, issue: Issue) -> bool:
-        """Whether a person changed our part. Where the tracker itself changed what we wrote, that is how it stands."""
-        standing = standing_of(self.outside.renderer, issue.description)
-        if not row.described or standing == row.described:
-            return False
-        if self.tracker.described_by(issue.key) not in (None, self.tracker.myself()):
-            return True
-        with self.outside.store.begin() as unit:
-            known = unit.ticket(row.identifier)
-            if known and known.described == row.described:
-                unit.update_ticket(row.identifier, described=standing)
-        return False
+            unit.put_attachments(row.identifier, [], removed=[each.attachment_id for each in lost])
+            unit.update_ticket(row.identifier, sent_ledger=0)  # the lists of a past iteration are made once more
+            self._mend(unit, row, "update", f"lost {', '.join(each.name for each in lost)}")
 
     def neighbours(self) -> None:
         """Tickets of a cell that are not linked with the one before; both are read, for one of them may be gone."""
@@ -256,6 +221,10 @@ class _Run:
 
 def _identifiers(issue: Issue) -> tuple[str, ...]:
     return tuple(label.removeprefix(IDENTITY) for label in issue.labels if label.startswith(IDENTITY))
+
+
+def _visibly(row: TicketRow) -> tuple[object, ...]:
+    return row.key, row.status, row.status_category, row.closing, row.closed_at, row.gone
 
 
 def _at_work(operation: OperationRow, since: datetime) -> bool:

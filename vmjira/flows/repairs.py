@@ -1,11 +1,10 @@
-"""What delivery does to bring back what somebody took away in the tracker: links, labels, and one ticket of two."""
+"""What delivery does to bring back what somebody did in the tracker: a link, and one ticket of two."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from vmjira.domain.rulebook import TicketRules
-from vmjira.domain.ticket import LABEL, identity
+from vmjira.flows.life import ticket_rules
 from vmjira.flows.ports import Issue
 from vmjira.flows.show import Job, begin
 
@@ -23,13 +22,6 @@ def _link(job: Job) -> str:
     return f"{job.row.key}: linked with {other.key}"
 
 
-def _label(job: Job) -> str:
-    if job.row.key is None:
-        return "nothing to do: there is no ticket"
-    job.tracker.edit(job.row.key, labels=[LABEL, identity(job.row.identifier)])
-    return f"{job.row.key}: labelled"
-
-
 def _duplicate(job: Job) -> str:
     """Close the issue `key` of the details, which bears our label too."""
     key = job.operation.details["key"]
@@ -41,7 +33,7 @@ def _duplicate(job: Job) -> str:
     return f"{key}: closed as a duplicate of {job.row.key}"
 
 
-REPAIRS: Mapping[str, Callable[[Job], str]] = {"link": _link, "label": _label, "duplicate": _duplicate}
+REPAIRS: Mapping[str, Callable[[Job], str]] = {"link": _link, "duplicate": _duplicate}
 
 
 def retire(job: Job, newer: Issue, older: str) -> None:
@@ -51,8 +43,3 @@ def retire(job: Job, newer: Issue, older: str) -> None:
         if not (job.crashed and body in job.tracker.comments(newer.key)):
             job.tracker.comment(newer.key, body)
         job.tracker.transition(newer.key, "close", ticket_rules(job))
-
-
-def ticket_rules(job: Job) -> TicketRules:
-    found = job.rulebook.range(job.row.range)
-    return found.ticket if found else job.rulebook.policy.ticket

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +11,10 @@ from functools import cached_property
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import TicketRow, TicketView
 from vmjira.errors import TicketGone
-from vmjira.flows.ports import AttachmentRow, File, Issue, OperationRow, Outside, Renderer, Tracker
+from vmjira.flows.ports import AttachmentRow, File, Issue, OperationRow, Outside, Tracker
 from vmjira.flows.views import view_ticket
+
+_WORDS = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Content:
 
     @property
     def digest(self) -> str:
-        return digest_of(self.description.encode())
+        return fingerprint(self.description)
 
 
 def render(job: Job) -> Content:
@@ -72,7 +75,7 @@ def show(job: Job, content: Content, *, doubtful: bool) -> str:
             job.tracker.edit(issue.key, description=merged)
             done.append("description")
         with job.outside.store.begin() as unit:
-            standing = standing_of(job.outside.renderer, merged)
+            standing = fingerprint(job.outside.renderer.part(merged))
             unit.update_ticket(job.row.identifier, description=content.digest, described=standing)
     if attached := _attach(job, content.files, doubtful=doubtful):
         done.append(f"{attached} files")
@@ -123,7 +126,7 @@ def _read(job: Job) -> Issue:
     if issue is None:
         raise TicketGone(f"{key} was deleted, or is no longer visible to vmjira")
     with job.outside.store.begin() as unit:
-        unit.update_ticket(row.identifier, key=issue.key, status=issue.status, status_category=issue.status_category)
+        unit.update_ticket(row.identifier, key=issue.key)  # its status is for `react`, which decides what follows
     return issue
 
 
@@ -132,11 +135,10 @@ def begin(job: Job) -> None:
         unit.update_operation(job.operation.id, started_at=job.outside.clock())
 
 
-def standing_of(renderer: Renderer, description: str) -> str:
-    """Digest of our part in a description, blanks aside: browsers send other line ends. Empty if it is not in there."""
-    ours = renderer.ours(description)
-    return digest_of("".join(ours.split()).encode(errors="replace")) if ours else ""
-
-
 def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def fingerprint(text: str) -> str:
+    """Of its words alone: Cloud turns wiki markup into its document format and back, and marks may come out others."""
+    return digest_of(" ".join(_WORDS.findall(text)).encode())

@@ -42,14 +42,6 @@ def room(current: str, *, limit: int = LIMIT) -> int:
     return max(limit - sum(map(units, _around(current))), 0)
 
 
-def ours(current: str) -> str | None:
-    """Our part of `current` with its marks, as `merge` would replace it; None if it is not in there."""
-    if place := _place(current):
-        start, end = place
-        return current[start:end]
-    return None
-
-
 def shrink(ours: str, limit: int) -> str:
     """`ours` with whole lines left out before its closing mark, and a line that says so; empty if nothing fits."""
     if units(ours) <= limit:
@@ -65,15 +57,20 @@ def shrink(ours: str, limit: int) -> str:
     return "\n".join(kept) + tail if kept else ""
 
 
+def part(current: str) -> str:
+    """Our part of `current`, with its marks; empty if it is not there."""
+    found = _between(current)
+    return current[slice(*found)] if found else ""
+
+
 def _around(current: str) -> tuple[str, str]:
     """What people wrote before and after our part, with the gap to it if we are not in there yet."""
-    if place := _place(current):
-        start, end = place
-        return current[:start], current[end:]
+    if found := _between(current):
+        return current[: found[0]], current[found[1] :]
     return "", _GAP + current if current else ""
 
 
-def _place(current: str) -> tuple[int, int] | None:
+def _between(current: str) -> tuple[int, int] | None:
     """Where our part begins and ends."""
     marks = list(_MARK.finditer(current))
     for opening, closing in pairwise(marks):

@@ -43,11 +43,11 @@ class Renderer:
         """The `budget` that our part has in the description `current`."""
         return marks.room(current)
 
+    def part(self, current: str) -> str:
+        return marks.part(current)
+
     def merge(self, current: str, ours: str) -> str:
         return marks.merge(current, ours)
-
-    def ours(self, current: str) -> str | None:
-        return marks.ours(current)
 
     def files(self, view: TicketView, limit: int) -> list[File]:
         """The reports whose frames the view has, and the picture. Raises VmjiraError if one row exceeds `limit`."""

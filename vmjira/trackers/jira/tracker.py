@@ -97,6 +97,9 @@ class JiraTracker(Watching, Tracker):
         if sent := {name: part for name, part in body.items() if part}:
             self._put(key, sent)
 
+    def watch(self, key: str, who: str) -> None:
+        self.client.send(self.people.watching(key, who))
+
     def attach(self, key: str, files: Sequence[File]) -> list[Attachment]:
         attached: list[Attachment] = []
         for start in range(0, len(files), FILES_PER_CALL):
