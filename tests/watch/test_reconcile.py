@@ -209,3 +209,78 @@ def test_while_a_ticket_is_being_written_nothing_is_concluded_of_its_content(wor
     assert reconcile(world.outside).drifts == ()
     assert len(world.deliver()) == 1
     assert world.reconcile() == []
+
+
+# --- status, deletion, move: decided upon as after a webhook
+
+
+def test_a_closing_that_nobody_told_us_of_is_answered_once(world: World):
+    jira = world.jira
+    key = world.key(W24)
+    jira.close(key)
+    ((ticket, what, done),) = world.reconcile()
+    assert (ticket, what) == (W24, "is 'Done', and nobody told us") and "closed is queued" in done
+    assert len(jira.comments(key)) == 1
+    with world.store.reading() as unit:
+        row = unit.ticket(W24)
+    assert row and row.closing == "waiting" and row.closed_at
+    assert world.reconcile() == []
+
+
+def test_a_reopening_ends_the_closing(world: World):
+    jira = world.jira
+    key = world.key(W24)
+    jira.close(key)
+    world.reconcile()
+    jira.transit(key, "Reopen")
+    assert [(ticket, done) for ticket, _, done in world.reconcile()] == [(W24, "noted")]
+    with world.store.reading() as unit:
+        row = unit.ticket(W24)
+    assert row and (row.closing, row.status_category) == ("", "new")
+    assert world.reconcile() == []
+
+
+def test_a_ticket_that_was_opened_and_closed_again_counts_from_the_last_closing(world: World):
+    jira = world.jira
+    key = world.key(W24)
+    jira.close(key)
+    world.reconcile()
+    jira.control("PUT", "/clock", {"now": (datetime.now(UTC) + timedelta(seconds=30)).isoformat()})
+    jira.transit(key, "Reopen")
+    jira.close(key)
+    assert [what for _, what, _ in world.reconcile()] == ["was perhaps opened and closed again"]
+    change = jira.tracker().last_status_change(key)
+    with world.store.reading() as unit:
+        row = unit.ticket(W24)
+    assert row and change and row.closed_at == change.at
+    assert world.reconcile() == []
+
+
+def test_a_moved_ticket_is_followed_and_its_neighbour_says_so(world: World):
+    jira = world.jira
+    new = jira.move(world.key(W24), "VMBOS")
+    ((ticket, what, _),) = world.reconcile()
+    assert ticket == W24 and what.endswith(f"is {new} now")
+    assert world.key(W24) == new
+    assert new in jira.fields(world.key(W23))["description"]
+    assert world.reconcile() == []
+
+
+def test_a_ticket_that_is_visible_again_is_no_longer_deleted(world: World):
+    with world.store.begin() as unit:
+        unit.update_ticket(W24, gone=True)
+    world.jira.comment(world.key(W24), "I am here")
+    ((ticket, what, _),) = world.reconcile()
+    assert ticket == W24 and "there again" in what
+    with world.store.reading() as unit:
+        row = unit.ticket(W24)
+    assert row and not row.gone
+
+
+def test_after_we_were_away_every_living_ticket_is_read(world: World):
+    jira = world.jira
+    jira.delete(world.key(NY23))
+    jira.control("PUT", "/clock", {"now": (datetime.now(UTC) + timedelta(hours=3)).isoformat()})
+    assert world.reconcile() == []
+    world.ahead = timedelta(hours=3)
+    assert [ticket for ticket, _, _ in world.reconcile()] == [NY23]

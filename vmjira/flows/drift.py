@@ -50,7 +50,7 @@ def _differences(row: TicketRow, issue: Issue, standing: str) -> Iterator[str]:
     if issue.key != row.key:
         yield f"was moved: {row.key} is {issue.key} now"
     if closed != (row.status_category == "done") or (row.status and row.status != issue.status):
-        yield f"is {issue.status!r}, not {row.status or row.status_category!r} as we knew"
+        yield f"is {issue.status!r}, " + (f"not {row.status!r} as we knew" if row.status else "and nobody told us")
     elif closed != bool(row.closing):
         yield f"is {issue.status!r}, and nothing was decided about that"
     elif row.closing == "waiting":

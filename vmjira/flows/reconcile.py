@@ -26,21 +26,22 @@ log = structlog.get_logger(__name__)
 RECONCILED, READ_ALL = "reconciled", "reconciled all"
 #: A search looks further back by this, beside its lag: clocks differ, and Jira counts whole minutes.
 MARGIN = timedelta(minutes=2)
-#: After so long every living ticket is read.
-READ_ALL_EVERY = timedelta(days=1)
+#: Every living ticket is read after so long, and after we were away for so long: nothing told us of deletions then.
+READ_ALL_EVERY, AWAY = timedelta(days=1), timedelta(hours=1)
 BATCH = 100  # tickets that are read in one call
 
 
 def reconcile(outside: Outside, *, since: datetime | None = None, everything: bool = False) -> Report:
     """Compare what changed `since` (default: the last time) and mend it; a second one directly after finds nothing.
 
-    `everything`: read every living ticket, also those that no search returns. It is so at least once a day.
+    `everything`: read every living ticket, also those that no search returns. So it is at least once a day, and when
+    the last time is long ago.
     """
     at = outside.clock()
     with outside.store.reading() as unit:
         last, all_read = unit.mark(RECONCILED), unit.mark(READ_ALL)
     start = since or (last.at if last else None)
-    everything = everything or start is None or all_read is None or at - all_read.at > READ_ALL_EVERY
+    everything = everything or not _younger(last, AWAY, at) or not _younger(all_read, READ_ALL_EVERY, at)
     run = _Run(outside, outside.tracker(), at)
     run.search(start)
     run.tickets(everything=everything)
@@ -53,6 +54,10 @@ def reconcile(outside: Outside, *, since: datetime | None = None, everything: bo
             unit.put_mark(Mark(READ_ALL, at))
     log.info("reconciled", since=str(start), everything=everything, read=run.read, drifts=len(run.drifts))
     return Report(at, start, run.read, tuple(run.drifts))
+
+
+def _younger(mark: Mark | None, age: timedelta, at: datetime) -> bool:
+    return mark is not None and at - mark.at <= age
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ class _Run:
         with self.outside.store.reading() as unit:
             operations = list(filter(None, map(unit.operation, planned)))
             now = unit.ticket(row.identifier) or row
-        if operations or _visibly(now) != _visibly(row):
+        if operations or _visibly(now) != _visibly(replace(row, status=row.status or now.status)):
             done = [f"{each.operation} is queued" for each in operations if each.identifier == row.identifier]
             self._note(now, what, "; ".join(done) or f"noted{f': {now.closing}' if now.closing else ''}")
 
