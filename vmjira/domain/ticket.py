@@ -136,7 +136,8 @@ class TicketRow:
     own: OwnNumbers = OwnNumbers()  # as last planned
     facts: str = ""  # digest of what the tracker should show, as last planned
     shown: str = ""  # digest of what the tracker shows, as last delivered
-    description: str = ""  # digest of our part of the description as sent
+    description: str = ""  # digest of our part of the description as rendered when it was sent
+    described: str = ""  # digest of our part as it stands in the tracker since then, blanks aside
     verified: bool = False  # a comment said that all own findings have ended
     created_at: datetime | None = None
 
@@ -194,10 +195,19 @@ class TicketView:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))  # in which times are shown
 
 
+#: Labels by which a ticket is found again: this one is on every ticket of ours, the other on one only.
+LABEL, IDENTITY = "vmjira", "vm."
+
+
+def identity(identifier: str) -> str:
+    """The label of the one ticket with this identifier."""
+    return f"{IDENTITY}{identifier}"
+
+
 def identifier(category: str, range_: str, label: str) -> str:
     return f"{category}.{range_}.{label}"
 
 
 def labels(identifier: str) -> tuple[str, str]:
     """By which a ticket is found in the tracker: all of ours, and this one."""
-    return "vmjira", f"vm.{identifier}"
+    return LABEL, identity(identifier)

@@ -17,6 +17,7 @@ from vmjira.errors import TicketGone, TrackerUnavailable, VmjiraError
 from vmjira.flows import life
 from vmjira.flows.operations import new_operation
 from vmjira.flows.ports import Draft, Issue, OperationRow, OperationState, Outside
+from vmjira.flows.repairs import REPAIRS, retire
 from vmjira.flows.rules import rules_in_force
 from vmjira.flows.show import Content, Job, begin, render, show
 
@@ -70,11 +71,11 @@ def _create(job: Job) -> str:
         return _update(job)
     content = render(job)
     if found := _made_before(job):
-        row = _record_created(job, found.key, found.id, description="")
+        row = _record_created(job, found.key, found.id, None)
         return f"{found.key}: found again; " + show(replace(job, row=row), content, doubtful=True)
     begin(job)
     made = job.tracker.create(_draft(job, content))
-    row = _record_created(job, made.key, made.id, description=content.digest)
+    row = _record_created(job, made.key, made.id, content)
     if made.notes:
         job.tracker.comment(made.key, job.outside.renderer.comment("created_notes", notes=made.notes))
     shown = show(replace(job, row=row), content, doubtful=job.crashed)
@@ -100,6 +101,7 @@ _HANDLERS = {
     "close": life.close,
     "reopen": life.reopen,
     "escalate": life.escalate,
+    **REPAIRS,
 }
 
 
@@ -129,7 +131,7 @@ def _made_before(job: Job) -> Issue | None:
     found = job.tracker.find(job.row.identifier)
     if found:
         for newer in found[1:]:
-            _retire_duplicate(job, newer, found[0])
+            retire(job, newer, found[0].key)
         return found[0]
     now = job.outside.clock()
     sure = started + timedelta(seconds=job.tracker.search_lag) if started else now
@@ -142,16 +144,11 @@ def _made_before(job: Job) -> Issue | None:
     return None
 
 
-def _retire_duplicate(job: Job, newer: Issue, older: Issue) -> None:
-    if newer.status_category != "done":
-        job.tracker.comment(newer.key, job.outside.renderer.comment("duplicate", older=older.key))
-        job.tracker.transition(newer.key, "close", life.ticket_rules(job))
-
-
-def _record_created(job: Job, key: str, issue_id: str, *, description: str) -> TicketRow:
+def _record_created(job: Job, key: str, issue_id: str, sent: Content | None) -> TicketRow:
     """Remember the key, and have the neighbours show it: in the same transaction."""
+    digest = sent.digest if sent else ""
+    changes = {"key": key, "issue_id": issue_id, "description": digest, "described": digest}
     with job.outside.store.begin() as unit:
-        changes = {"key": key, "issue_id": issue_id, "description": description}
         unit.update_ticket(job.row.identifier, **changes, status_category="new")
         cell = unit.tickets(ranges=[job.row.range])
         waiting = unit.unstarted_updates()
@@ -169,7 +166,7 @@ def _record_created(job: Job, key: str, issue_id: str, *, description: str) -> T
         ]
         unit.add_operations(follow)
         job.outside.queue.put(unit, follow)
-    return replace(job.row, key=key, issue_id=issue_id, description=description)
+    return replace(job.row, key=key, issue_id=issue_id, description=digest)
 
 
 # --- small things -----------------------------------------------------------------------------------------------------

@@ -65,8 +65,16 @@ def _seen(outside: Outside, row: TicketRow, issue: Issue) -> Seen:
         ours=ours,
         busy=ours and _moving(outside, row),
         labels_missing=tuple(label for label in labels(row.identifier) if label not in issue.labels),
-        intact=row.description in ("", fingerprint(outside.renderer.part(issue.description))),
+        intact=_intact(outside, row, issue),
     )
+
+
+def _intact(outside: Outside, row: TicketRow, issue: Issue) -> bool:
+    """Whether our part is as it was written, or as the tracker itself put it: only a person's edit is undone."""
+    standing = fingerprint(outside.renderer.part(issue.description))
+    if not row.description or row.described in ("", standing):  # it is being written, or nobody knows
+        return True
+    return outside.tracker().described_by(issue.key) in (None, outside.tracker().myself())
 
 
 #: Closings that a later one, or another resolution, may change.

@@ -139,8 +139,20 @@ class Tracker(Protocol):
     def last_status_change(self, key: str) -> StatusChange | None:
         """From the ticket's history; None if its status never changed."""
 
-    def changed_since(self, moment: datetime) -> Iterator[Issue]:
-        """Tickets with the label `vmjira` that were updated since then, by search; may lag behind by `search_lag`."""
+    def described_by(self, key: str) -> str | None:
+        """The account that changed the description last; None if nobody did since the ticket was made."""
+
+    def changed_since(self, moment: datetime | None) -> Iterator[Issue]:
+        """Tickets with the label `vmjira` that were updated since then, by search; may lag behind by `search_lag`.
+
+        None: all. One may come twice."""
+
+    def sees(self, project: str) -> bool:
+        """Whether we may browse the project: else its tickets only seem to be deleted."""
+
+    @property
+    def signs_webhooks(self) -> bool:
+        """Whether the tracker signs the webhooks that it sends."""
 
     def webhooks(self) -> list[WebhookRegistration]: ...
     def register_webhook(self, url: str, secret: str, jql: str) -> WebhookRegistration: ...
@@ -189,7 +201,7 @@ class OperationRow:
     """One planned change, why, and what became of it."""
 
     id: str
-    operation: str  # create, update, comment, close, reopen
+    operation: str  # those of `domain.operation.Kind`, and `flows.repairs`
     identifier: str
     reason: str
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -282,6 +294,15 @@ class AcceptanceRow:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """Something of which only the last time counts, e.g. the last successful reconciliation."""
+
+    name: str
+    at: datetime
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class SlotRow:
     """A worker's place: whoever takes it takes up what its predecessor left."""
 
@@ -362,6 +383,10 @@ class Unit(Protocol):
     # risk acceptances of tickets
     def put_acceptance(self, row: AcceptanceRow) -> None: ...
     def acceptances(self, *, identifier: str | None = None) -> list[AcceptanceRow]: ...
+
+    # what happened last
+    def mark(self, name: str) -> Mark | None: ...
+    def put_mark(self, mark: Mark) -> None: ...
 
     # worker slots
     def claim_slot(self, host: str, pid: int, now: datetime, *, stale_after: float) -> int:

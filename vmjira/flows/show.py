@@ -75,7 +75,8 @@ def show(job: Job, content: Content, *, doubtful: bool) -> str:
             job.tracker.edit(issue.key, description=merged)
             done.append("description")
         with job.outside.store.begin() as unit:
-            unit.update_ticket(job.row.identifier, description=content.digest)
+            standing = fingerprint(job.outside.renderer.part(merged))
+            unit.update_ticket(job.row.identifier, description=content.digest, described=standing)
     if attached := _attach(job, content.files, doubtful=doubtful):
         done.append(f"{attached} files")
     with job.outside.store.begin() as unit:

@@ -124,6 +124,7 @@ tickets = Table(
     Column("facts", Words, nullable=False),
     Column("shown", Words, nullable=False),
     Column("description", Words, nullable=False),
+    Column("described", Words, nullable=False),
     Column("verified", Boolean, nullable=False),
     Column("created_at", UtcTime),
 )
@@ -183,6 +184,15 @@ acceptances = Table(
     Column("accepted_at", UtcTime, nullable=False),
     Column("accepted_until", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
+)
+
+#: Of each name only the last time counts.
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("details", JSON, nullable=False),
 )
 
 worker_slots = Table(

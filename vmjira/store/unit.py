@@ -19,6 +19,7 @@ from vmjira.flows.ports import (
     DeliveryRow,
     DeliveryState,
     EventRow,
+    Mark,
     OperationRow,
     OperationState,
     RulesRow,
@@ -226,6 +227,14 @@ class SqlUnit:
         if identifier is not None:
             query = query.where(t.acceptances.c.identifier == identifier)
         return fetch(self._connection, AcceptanceRow, query)
+
+    # what happened last
+
+    def mark(self, name: str) -> Mark | None:
+        return fetch_one(self._connection, Mark, rows_of(t.marks, Mark).where(t.marks.c.name == name))
+
+    def put_mark(self, mark: Mark) -> None:
+        put(self._connection, t.marks, [vars(mark)])
 
     # worker slots
 

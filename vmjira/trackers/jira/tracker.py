@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from vmjira.domain.rulebook import TicketRules
+from vmjira.domain.ticket import identity
 from vmjira.errors import TicketGone, TrackerRefused
 from vmjira.flows.ports import Attachment, Created, Draft, File, Issue, Tracker
 from vmjira.trackers.jira import fields
@@ -56,7 +57,7 @@ class JiraTracker(Watching, Tracker):
             return Creation(self.client, self.people, self.link).create(draft)
 
     def find(self, identifier: str) -> list[Issue]:
-        label = fields.identity(identifier)
+        label = identity(identifier)
         jql = f"labels = {quoted(label)} ORDER BY created ASC, key ASC"
         with understood("search"):
             found = [fields.issue(each) for each in self.search(jql, 100)]
