@@ -240,6 +240,10 @@ def _operation_command(name: str, flow_name: str, text: str) -> None:
 
         chosen: Callable[..., list[str]] = getattr(flow, flow_name)
         done = chosen(app.outside, ids)
+        if name == "release":
+            from vmjira.flows.ingest import settle
+
+            settle(app.outside)
         out.print(f"{len(done)} operations: {name}", highlight=False)
 
 

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 
 import polars as pl
 
 from vmjira.domain import ledger
+from vmjira.domain.breaker import Trip
 from vmjira.domain.classify import newest
 from vmjira.domain.digest import digests
 from vmjira.domain.frames import Scan
@@ -20,7 +21,16 @@ from vmjira.domain.plan import Plan, Situation, TicketFacts, Title, make_plan
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.statistics import host_numbers, own_numbers, top_hosts
 from vmjira.domain.ticket import CellNumbers, HostNumbers, Iteration, OwnNumbers, TopHost
-from vmjira.flows.knowledge import HOSTS, ITERATION_NAMES, VULNERABILITIES, Base, iterations_of, part_name, running_of
+from vmjira.flows.knowledge import (
+    BEFORE,
+    HOSTS,
+    ITERATION_NAMES,
+    VULNERABILITIES,
+    Base,
+    iterations_of,
+    part_name,
+    running_of,
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,8 @@ class Outcome:
     plan: Plan
     skipped: int = 0  # hosts of which something as new, or newer, was known
     unidentified: int = 0  # hosts with nothing to recognise them by
+    trips: tuple[Trip, ...] = ()  # where the scan is not believed
+    healed: frozenset[str] = frozenset()  # ranges of which it has again what an earlier one had lost
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,15 @@ def foresee_scan(base: Base, scan: Scan, rulebook: Rulebook, title: Title) -> Ou
     return _outcome(base, folded, Change(rulebook, title, at, f"{scan.scanner} scan of {at:%Y-%m-%d %H:%M}"))
 
 
+def foresee_belief(base: Base, scan: Scan, rulebook: Rulebook, title: Title, ranges: Collection[str]) -> Outcome:
+    """A scan that was folded, but not believed in these ranges, counts there after all."""
+    touched = ledger.touched(base.part(HOSTS), scan, rulebook)
+    folded = ledger.believe(base.knowledge(touched), scan, rulebook, ranges)
+    at = scan.finished_at.astimezone(rulebook.policy.timezone)
+    because = f"{scan.scanner} scan of {at:%Y-%m-%d %H:%M}, believed now"
+    return _outcome(base, folded, Change(rulebook, title, at, because))
+
+
 def foresee_rules(base: Base, rulebook: Rulebook, title: Title, *, at: datetime, before: Rulebook) -> Outcome:
     """`before`: the rules that these replace; acceptances that are no longer given end."""
     folded = ledger.apply_rules(base.knowledge(base.ranges), rulebook, at=at, before=before)
@@ -66,6 +87,7 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
         HOSTS: known.hosts,
         VULNERABILITIES: known.vulnerabilities,
         ITERATION_NAMES: known.iterations,
+        BEFORE: known.baseline,
         **{part_name(name): frame for name, frame in lives.items()},
     }
     running, iterations = running_of(known.iterations), iterations_of(known.iterations)
@@ -89,7 +111,9 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
     )
     plan = make_plan(situation, change.rulebook, change.title)
     after = base.after(parts, plan.tickets, cells)
-    return Outcome(after, parts, tuple(cells), plan, len(folded.skipped), folded.unidentified)
+    return Outcome(
+        after, parts, tuple(cells), plan, len(folded.skipped), folded.unidentified, folded.trips, folded.healed
+    )
 
 
 def _cells(
