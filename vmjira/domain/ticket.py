@@ -124,9 +124,10 @@ class TicketRow:
     ledger: int  # newest version in which its iteration was running: what all.csv and diff.csv show
     key: str | None = None
     issue_id: str | None = None
-    closed_at: datetime | None = None  # the tracker's own time of the closing that holds
+    closed_at: datetime | None = None  # the tracker's own time of the last closing that was decided upon
     closing: Closing = ""
     reopened: int = 0  # times by vmjira
+    noted: int = 0  # ordinal of the iteration in which it was last said what is still not verified
     status: str | None = None
     status_category: StatusCategory | None = None
     gone: bool = False  # deleted in the tracker: no silent re-creation
@@ -195,3 +196,8 @@ class TicketView:
 
 def identifier(category: str, range_: str, label: str) -> str:
     return f"{category}.{range_}.{label}"
+
+
+def labels(identifier: str) -> tuple[str, str]:
+    """By which a ticket is found in the tracker: all of ours, and this one."""
+    return "vmjira", f"vm.{identifier}"

@@ -12,14 +12,13 @@ from datetime import timedelta
 import structlog
 
 from vmjira.domain.plan import neighbours
-from vmjira.domain.rulebook import TicketRules
 from vmjira.domain.ticket import TicketRow
 from vmjira.errors import TicketGone, TrackerUnavailable, VmjiraError
+from vmjira.flows import life
 from vmjira.flows.operations import new_operation
 from vmjira.flows.ports import Draft, Issue, OperationRow, OperationState, Outside
 from vmjira.flows.rules import rules_in_force
 from vmjira.flows.show import Content, Job, begin, render, show
-from vmjira.flows.views import view_ticket
 
 log = structlog.get_logger(__name__)
 
@@ -89,21 +88,19 @@ def _update(job: Job) -> str:
     return f"{job.row.key}: " + show(job, render(job), doubtful=job.crashed)
 
 
-def _verified(job: Job) -> str:
-    """Say once, with the evidence, that all own findings have ended."""
-    view = view_ticket(job.outside.store, job.row, job.rulebook)
-    return _say(job, job.outside.renderer.comment("verified", view=view))
-
-
-def _close(job: Job) -> str:
-    return _move(job, "close")
-
-
-def _reopen(job: Job) -> str:
-    return _move(job, "reopen")
-
-
-_HANDLERS = {"create": _create, "update": _update, "verified": _verified, "close": _close, "reopen": _reopen}
+_HANDLERS = {
+    "create": _create,
+    "update": _update,
+    "relabel": life.relabel,
+    "verified": life.say_verified,
+    "closed": life.say_closed,
+    "waiting": life.say_waiting,
+    "accepted": life.say_accepted,
+    "unaccepted": life.say_unaccepted,
+    "close": life.close,
+    "reopen": life.reopen,
+    "escalate": life.escalate,
+}
 
 
 # --- making exactly one -----------------------------------------------------------------------------------------------
@@ -148,7 +145,7 @@ def _made_before(job: Job) -> Issue | None:
 def _retire_duplicate(job: Job, newer: Issue, older: Issue) -> None:
     if newer.status_category != "done":
         job.tracker.comment(newer.key, job.outside.renderer.comment("duplicate", older=older.key))
-        job.tracker.transition(newer.key, "close", _ticket_rules(job))
+        job.tracker.transition(newer.key, "close", life.ticket_rules(job))
 
 
 def _record_created(job: Job, key: str, issue_id: str, *, description: str) -> TicketRow:
@@ -176,36 +173,6 @@ def _record_created(job: Job, key: str, issue_id: str, *, description: str) -> T
 
 
 # --- small things -----------------------------------------------------------------------------------------------------
-
-
-def _say(job: Job, body: str) -> str:
-    if job.row.key is None:
-        return "nothing to do: there is no ticket"
-    if job.crashed and any(_squeezed(body) == _squeezed(other) for other in job.tracker.comments(job.row.key)):
-        return f"{job.row.key}: had been said before a crash"
-    begin(job)
-    job.tracker.comment(job.row.key, body)
-    return f"{job.row.key}: commented"
-
-
-def _move(job: Job, wanted: str) -> str:
-    if job.row.key is None:
-        return "nothing to do: there is no ticket"
-    status = job.tracker.transition(job.row.key, "close" if wanted == "close" else "reopen", _ticket_rules(job))
-    with job.outside.store.begin() as unit:
-        unit.update_ticket(
-            job.row.identifier, status=status, status_category="done" if wanted == "close" else "indeterminate"
-        )
-    return f"{job.row.key}: now {status}"
-
-
-def _ticket_rules(job: Job) -> TicketRules:
-    found = job.rulebook.range(job.row.range)
-    return found.ticket if found else job.rulebook.policy.ticket
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.split())
 
 
 def _later(outside: Outside, operation: OperationRow, error: TrackerUnavailable) -> float:

@@ -17,6 +17,7 @@ import structlog
 from vmjira.domain.frames import Scan
 from vmjira.domain.plan import Title
 from vmjira.domain.rulebook import Rulebook
+from vmjira.domain.ticket import TicketRow
 from vmjira.errors import RulesInvalid, ScanUnreadable
 from vmjira.flows import breaker
 from vmjira.flows.foresee import Outcome, foresee_belief, foresee_rules, foresee_scan
@@ -84,7 +85,7 @@ def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[st
             return id
 
         try:
-            rows = _store(outside, outcome, rulebook, record)
+            rows = keep(outside, outcome, rulebook, EventRow(0, "scan", None, ""), record=record)
         except Conflict:
             continue
         report.operations += [row.id for row in rows]
@@ -121,8 +122,8 @@ def _believe(outside: Outside, row: ScanRow, range_: str) -> list[str]:
         if outcome.base.part(BEFORE).equals(base.part(BEFORE)):
             return []
         try:
-            details = {"believed": [range_]}
-            return [each.id for each in _store(outside, outcome, rulebook, lambda unit: row.id, details=details)]
+            event = EventRow(0, "scan", row.id, "", details={"believed": [range_]})
+            return [each.id for each in keep(outside, outcome, rulebook, event, record=lambda unit: row.id)]
         except Conflict:
             continue
 
@@ -167,7 +168,7 @@ def _adopt(outside: Outside, row: RulesRow, outcome: Outcome | None, rulebook: R
     def record(unit: Unit) -> None:
         unit.put_rules(row)
 
-    return _store(outside, outcome, rulebook, record, at=row)
+    return keep(outside, outcome, rulebook, EventRow(0, "rules", None, "", row.since), record=record)
 
 
 def _hold_rules(outside: Outside, rulebook: Rulebook, why: str) -> str:
@@ -191,36 +192,51 @@ def _released(outside: Outside, rulebook: Rulebook) -> bool:
     return row is not None and row.state == "done"
 
 
-def _store(
+def keep(
     outside: Outside,
     outcome: Outcome,
     rulebook: Rulebook,
-    record: Callable[[Unit], int | None],
+    event: EventRow,
     *,
-    at: RulesRow | None = None,
-    details: Mapping[str, object] | None = None,
+    record: Callable[[Unit], int | None],
+    decided: TicketRow | None = None,
 ) -> list[OperationRow]:
-    """Write the new parts, then commit everything at once. `record` adds the cause and gives the scan's id, if any."""
+    """Write the new parts, then commit everything at once: `event` tells the cause, and `record` adds it and gives the
+    scan's id, if any. Raises Conflict if somebody else moved the ledger; the plan follows tickets by itself. `decided`:
+    a row as `record` makes it, and as the plan knows it already.
+    """
     version, plan = outcome.base.version, f"v{outcome.base.version}"
     paths = {name: f"ledger/{name}/{version}-{uuid4().hex[:8]}.parquet" for name in outcome.parts}
     for name, path in paths.items():
         outside.store.write(path, outcome.parts[name])
-    held = outcome.plan.exceeded(rulebook.policy) if at is None else None
-    rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
+    while True:
+        held = outcome.plan.exceeded(rulebook.policy) if event.kind == "scan" else None
+        rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
+        with outside.store.begin() as unit:
+            fresh = unit.tickets(ranges={row.range for row in outcome.plan.tickets})
+            tickets = {**outcome.before, **{row.identifier: row for row in fresh}}
+            if decided:
+                tickets[decided.identifier] = decided
+            if _as_planned_from(outcome, tickets):
+                unit.move_ledger(replace(event, version=version, scan=record(unit), rules=rulebook.digest), paths)
+                unit.put_cell_numbers(outcome.cells)
+                unit.put_tickets(outcome.plan.tickets)
+                commit(outside, unit, rows)
+                break
+        outcome = outcome.again(tickets)
     if held:
         log.warning("plan held", plan=plan, why=held)
-    with outside.store.begin() as unit:
-        scan = record(unit)
-        unit.move_ledger(
-            EventRow(
-                version, "rules" if at else "scan", scan, rulebook.digest, at.since if at else None, details or {}
-            ),
-            paths,
-        )
-        unit.put_cell_numbers(outcome.cells)
-        unit.put_tickets(outcome.plan.tickets)
-        commit(outside, unit, rows)
     return rows
+
+
+def _as_planned_from(outcome: Outcome, tickets: Mapping[str, TicketRow]) -> bool:
+    """Nobody closed, reopened or deleted a ticket of the plan while it was made; the rest of a row is delivery's."""
+
+    def decided(row: TicketRow | None) -> object:
+        return row and (row.closing, row.closed_at, row.reopened, row.noted, row.verified, row.gone)
+
+    planned = [row.identifier for row in outcome.plan.tickets]
+    return all(decided(outcome.before.get(name)) == decided(tickets.get(name)) for name in planned)
 
 
 def _scan_row(file: Path, scan: Scan, folder: str, outside: Outside) -> ScanRow:

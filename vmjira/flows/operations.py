@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from vmjira.domain.plan import Operation
+from vmjira.domain.operation import Operation
 from vmjira.errors import VmjiraError
 from vmjira.flows.ports import OperationRow, OperationState, Outside, Unit
 

@@ -105,7 +105,20 @@ class Tracker(Protocol):
     def read(self, keys: Sequence[str]) -> dict[str, Issue]:
         """Fresh state, by the key asked for (a moved issue answers with its new key); gone ones are missing."""
 
-    def edit(self, key: str, *, description: str | None = None, summary: str | None = None) -> None: ...
+    def edit(
+        self,
+        key: str,
+        *,
+        description: str | None = None,
+        summary: str | None = None,
+        priority: str | None = None,
+        labels: Sequence[str] = (),
+    ) -> None:
+        """Give what is named its value; `labels` are added, no other is touched."""
+
+    def watch(self, key: str, who: str) -> None:
+        """Add a watcher, by what the rules call them."""
+
     def attach(self, key: str, files: Sequence[File]) -> list[Attachment]:
         """All files in one call."""
 
@@ -147,6 +160,9 @@ class Renderer(Protocol):
 
     def room(self, current: str) -> int:
         """The `budget` that our part has beside a human's text in the description `current`."""
+
+    def part(self, current: str) -> str:
+        """Our part of the description `current`, with its marks; empty if it is not there."""
 
     def merge(self, current: str, ours: str) -> str:
         """`current` with our marked part replaced (or added in front); a human's text stays as it is."""
@@ -249,6 +265,7 @@ class DeliveryRow:
     state: DeliveryState = "queued"
     answer: str = ""  # what was decided and why, in words
     decided_at: datetime | None = None
+    attempts: int = 0
 
 
 @dataclass(frozen=True)
@@ -309,9 +326,12 @@ class Unit(Protocol):
     # tickets
     def tickets(self, *, ranges: Collection[str] | None = None) -> list[TicketRow]: ...
     def ticket(self, identifier: str) -> TicketRow | None: ...
+    def ticket_of_issue(self, issue: str) -> TicketRow | None:
+        """By the id of its issue, or by its key."""
+
     def put_tickets(self, rows: Iterable[TicketRow]) -> None:
         """Add rows. Of those that exist, change only what planning decides: ledger, own, facts, verified,
-        closed_by_us."""
+        closed_at, closing, reopened, noted."""
 
     def update_ticket(self, identifier: str, **changes: Any) -> None: ...
     def attachments(self, identifier: str) -> list[AttachmentRow]: ...

@@ -8,7 +8,7 @@ import polars as pl
 
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
-from vmjira.flows.foresee import foresee_belief, foresee_rules, foresee_scan
+from vmjira.flows.foresee import foresee_acceptance, foresee_belief, foresee_rules, foresee_scan
 from vmjira.flows.ingest import titles
 from vmjira.flows.knowledge import Base, load, nothing
 from vmjira.flows.ports import Outside
@@ -35,6 +35,8 @@ def rebuild(outside: Outside) -> Base:
                 else foresee_scan(base, scan, rulebook, words)
             )
             base = outcome.base
+        elif event.kind in ("accept", "unaccept"):
+            base = foresee_acceptance(base, event, rulebook, words).base
         else:
             base = foresee_rules(base, rulebook, words, at=event.at or row.since, before=before).base
         before = rulebook

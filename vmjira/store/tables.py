@@ -114,6 +114,7 @@ tickets = Table(
     Column("closed_at", UtcTime),
     Column("closing", Words, nullable=False),
     Column("reopened", Integer, nullable=False),
+    Column("noted", Integer, nullable=False),
     Column("status", Words),
     Column("status_category", Words),
     Column("gone", Boolean, nullable=False),
@@ -168,6 +169,7 @@ deliveries = Table(
     Column("state", Words, nullable=False, index=True),
     Column("answer", Words, nullable=False),
     Column("decided_at", UtcTime),
+    Column("attempts", Integer, nullable=False),
 )
 
 #: Risk acceptances of tickets: of their own findings that were open at that moment.

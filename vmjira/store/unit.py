@@ -29,7 +29,7 @@ from vmjira.store import tables as t
 from vmjira.store.statements import INSERT, add, change, fetch, fetch_one, greatest, put, rows_of
 
 #: What planning decides of a ticket that exists; all else belongs to delivery.
-PLANNED = ("ledger", "own", "facts", "verified", "closed_at", "closing", "reopened")
+PLANNED = ("ledger", "own", "facts", "verified", "closed_at", "closing", "reopened", "noted")
 
 
 class SqlUnit:
@@ -129,6 +129,11 @@ class SqlUnit:
 
     def ticket(self, identifier: str) -> TicketRow | None:
         query = rows_of(t.tickets, TicketRow).where(t.tickets.c.identifier == identifier)
+        return next(iter(self._tickets(query)), None)
+
+    def ticket_of_issue(self, issue: str) -> TicketRow | None:
+        columns = t.tickets.c
+        query = rows_of(t.tickets, TicketRow).where((columns.issue_id == issue) | (columns.key == issue))
         return next(iter(self._tickets(query)), None)
 
     def put_tickets(self, rows: Iterable[TicketRow]) -> None:

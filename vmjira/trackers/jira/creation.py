@@ -77,9 +77,7 @@ class Creation:
         )
 
     def _watch(self, key: str, who: str) -> None:
-        path, needs = "/rest/api/2/issue/{}/watchers", "Manage Watchers"
-        body = self._people.watcher(who)
-        self._client.send(Call("POST", path, f"add watcher {who!r}", subject=key, body=body, needs=needs))
+        self._client.send(self._people.watching(key, who))
 
     def _attempt(self, action: Callable[[], None], missing: str) -> None:
         try:

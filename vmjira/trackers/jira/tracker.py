@@ -75,11 +75,29 @@ class JiraTracker(Watching, Tracker):
                 found[key] = issue
         return {key: found[key] for key in wanted if key in found}
 
-    def edit(self, key: str, *, description: str | None = None, summary: str | None = None) -> None:
-        changes = {"description": description, "summary": None if summary is None else fields.line(summary)}
-        changes = {name: value for name, value in changes.items() if value is not None}
-        if changes:
-            self._put(key, {"fields": changes})
+    def edit(
+        self,
+        key: str,
+        *,
+        description: str | None = None,
+        summary: str | None = None,
+        priority: str | None = None,
+        labels: Sequence[str] = (),
+    ) -> None:
+        changes = {
+            "description": description,
+            "summary": None if summary is None else fields.line(summary),
+            "priority": priority and {"name": priority},
+        }
+        body = {
+            "fields": {name: value for name, value in changes.items() if value is not None},
+            "update": {"labels": [{"add": label} for label in labels]} if labels else {},
+        }
+        if sent := {name: part for name, part in body.items() if part}:
+            self._put(key, sent)
+
+    def watch(self, key: str, who: str) -> None:
+        self.client.send(self.people.watching(key, who))
 
     def attach(self, key: str, files: Sequence[File]) -> list[Attachment]:
         attached: list[Attachment] = []

@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
     )
     op.create_index(op.f("ix_deliveries_issue"), "deliveries", ["issue"], unique=False)
@@ -115,6 +116,7 @@ def upgrade() -> None:
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closing", sa.Text(), nullable=False),
         sa.Column("reopened", sa.Integer(), nullable=False),
+        sa.Column("noted", sa.Integer(), nullable=False),
         sa.Column("status", sa.Text(), nullable=True),
         sa.Column("status_category", sa.Text(), nullable=True),
         sa.Column("gone", sa.Boolean(), nullable=False),
