@@ -33,6 +33,7 @@ from vmjira.settings import Settings, load_settings
 from vmjira.store import SqlStore, open_store
 from vmjira.trackers import jira
 from vmjira.web import create_app
+from vmjira.web.metrics import TrackerCalls
 
 #: Seconds between two beats of a worker, and after which a silent worker counts as dead.
 BEAT, STALE = 2.0, 15.0
@@ -66,7 +67,13 @@ class Application:
                 search_lag=self.settings.search_lag,
             ),
             calls_per_second=lambda: rules_in_force(self.outside).policy.calls_per_second,
+            observe=self.tracker_calls,
         )
+
+    @cached_property
+    def tracker_calls(self) -> TrackerCalls:
+        """How the tracker answers this process."""
+        return TrackerCalls()
 
     @cached_property
     def outside(self) -> Outside:

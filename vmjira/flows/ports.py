@@ -282,6 +282,34 @@ class AcceptanceRow:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """Something of which only the last time counts, e.g. the last successful reconciliation."""
+
+    name: str
+    at: datetime
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How much waits in a queue, and since when the oldest of it."""
+
+    count: int = 0
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How much there is of what: for monitoring."""
+
+    deliveries: Mapping[str, int]  # by state
+    operations: Mapping[tuple[str, str], int]  # by kind and state
+    tickets: Mapping[str, int]  # by status category; "waiting": not made yet, "deleted"
+    findings: Mapping[tuple[str, str], int]  # own findings of tickets, by range and state
+    hosts: Mapping[tuple[str, str], int]  # in the newest iteration of each cell, by range and state
+
+
+@dataclass(frozen=True)
 class SlotRow:
     """A worker's place: whoever takes it takes up what its predecessor left."""
 
@@ -362,6 +390,19 @@ class Unit(Protocol):
     # risk acceptances of tickets
     def put_acceptance(self, row: AcceptanceRow) -> None: ...
     def acceptances(self, *, identifier: str | None = None) -> list[AcceptanceRow]: ...
+
+    # what happened last
+    def mark(self, name: str) -> Mark | None: ...
+    def put_mark(self, mark: Mark) -> None: ...
+
+    # how it goes, at a glance: for health and metrics
+    def waiting(self) -> dict[str, Waiting]:
+        """By queue."""
+
+    def last_scan(self) -> datetime | None:
+        """The latest end of a scan."""
+
+    def tally(self) -> Tally: ...
 
     # worker slots
     def claim_slot(self, host: str, pid: int, now: datetime, *, stale_after: float) -> int:

@@ -185,6 +185,15 @@ acceptances = Table(
     Column("ended_at", UtcTime),
 )
 
+#: Of each name only the last time counts.
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("details", JSON, nullable=False),
+)
+
 worker_slots = Table(
     "worker_slots",
     metadata,

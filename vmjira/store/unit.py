@@ -19,13 +19,17 @@ from vmjira.flows.ports import (
     DeliveryRow,
     DeliveryState,
     EventRow,
+    Mark,
     OperationRow,
     OperationState,
     RulesRow,
     ScanRow,
     SlotRow,
+    Tally,
+    Waiting,
 )
 from vmjira.store import tables as t
+from vmjira.store import tally
 from vmjira.store.statements import INSERT, add, change, fetch, fetch_one, greatest, put, rows_of
 
 #: What planning decides of a ticket that exists; all else belongs to delivery.
@@ -226,6 +230,26 @@ class SqlUnit:
         if identifier is not None:
             query = query.where(t.acceptances.c.identifier == identifier)
         return fetch(self._connection, AcceptanceRow, query)
+
+    # what happened last
+
+    def mark(self, name: str) -> Mark | None:
+        return fetch_one(self._connection, Mark, rows_of(t.marks, Mark).where(t.marks.c.name == name))
+
+    def put_mark(self, mark: Mark) -> None:
+        put(self._connection, t.marks, [vars(mark)])
+
+    # how it goes, at a glance
+
+    def waiting(self) -> dict[str, Waiting]:
+        return tally.waiting(self._connection)
+
+    def last_scan(self) -> datetime | None:
+        at: datetime | None = self._connection.scalar(select(func.max(t.scans.c.finished_at)))
+        return at
+
+    def tally(self) -> Tally:
+        return tally.tally(self._connection)
 
     # worker slots
 

@@ -1,0 +1,69 @@
+"""Numbers for health and metrics, counted by the database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, Connection, Integer, Table, case, func, select
+
+from vmjira.flows.ports import Tally, Waiting
+from vmjira.store import tables as t
+
+#: What the JSON of own findings and of hosts adds up.
+OWN = ("fixed", "open", "unverified", "moved", "gone", "accepted")
+HOSTS = ("new", "remaining", "safe", "unverified")
+
+
+def waiting(connection: Connection) -> dict[str, Waiting]:
+    """By queue; answers at once, however long the queue or the past is."""
+    deliveries, operations = t.deliveries.c, t.operations.c
+    return {
+        "react": _waiting(connection, t.deliveries, deliveries.received_at, deliveries.received_at),
+        "deliver": _waiting(connection, t.operations, operations.planned_at, operations.sequence),
+    }
+
+
+def _waiting(connection: Connection, table: Table, since: Column[Any], order: Column[Any]) -> Waiting:
+    queued = table.c.state == "queued"
+    count = connection.scalar(select(func.count()).select_from(table).where(queued)) or 0
+    if not count:
+        return Waiting()
+    return Waiting(count, connection.scalar(select(since).where(queued).order_by(order).limit(1)))
+
+
+def tally(connection: Connection) -> Tally:
+    return Tally(
+        deliveries={row[0]: row[1] for row in _count(connection, t.deliveries.c.state)},
+        operations={
+            (row[0], row[1]): row[2] for row in _count(connection, t.operations.c.operation, t.operations.c.state)
+        },
+        tickets={row[0]: row[1] for row in _count(connection, _category())},
+        findings=_sums(connection, t.tickets, t.tickets.c.own, OWN),
+        hosts=_hosts(connection),
+    )
+
+
+def _count(connection: Connection, *by: Any) -> Any:
+    return connection.execute(select(*by, func.count()).group_by(*by))
+
+
+def _category() -> Any:
+    row = t.tickets.c
+    return case(
+        (row.gone, "deleted"), (row.key.is_(None), "waiting"), else_=func.coalesce(row.status_category, "new")
+    ).label("category")
+
+
+def _sums(connection: Connection, table: Any, column: Any, names: tuple[str, ...]) -> dict[tuple[str, str], int]:
+    """By range and name: the sum of what the JSON in the column says."""
+    total = [func.sum(func.coalesce(column[name].as_integer(), 0)).cast(Integer) for name in names]
+    rows = connection.execute(select(table.c.range, *total).group_by(table.c.range))
+    return {(row[0], name): int(number) for row in rows for name, number in zip(names, row[1:], strict=True)}
+
+
+def _hosts(connection: Connection) -> dict[tuple[str, str], int]:
+    cells = t.cell_numbers
+    newest = select(cells.c.range, func.max(cells.c.ordinal).label("ordinal")).group_by(cells.c.range).subquery()
+    same = (cells.c.range == newest.c.range) & (cells.c.ordinal == newest.c.ordinal)
+    rows = select(cells.c.range, cells.c.numbers).join(newest, same).subquery()
+    return _sums(connection, rows, rows.c.numbers, HOSTS)
