@@ -67,6 +67,11 @@ def range_name(part: str) -> str:
     return "" if part == NO_RANGE else part
 
 
+def lives_of(parts: Mapping[str, str]) -> list[str]:
+    """Paths of the parts that hold lives."""
+    return [path for name, path in sorted(parts.items()) if name not in _COMMON]
+
+
 def nothing() -> Base:
     """Before the first scan."""
     return Base(0, lambda name: empty(_COMMON.get(name, LEDGER)), frozenset())

@@ -385,6 +385,9 @@ class Unit(Protocol):
 
     def delivery(self, id: str) -> DeliveryRow | None: ...
     def deliveries(self, *states: DeliveryState, limit: int = 200) -> list[DeliveryRow]: ...
+    def heard(self, *, limit: int, offset: int = 0) -> list[DeliveryRow]:
+        """The newest first, each with only the beginning of its body."""
+
     def update_delivery(self, id: str, **changes: Any) -> None: ...
 
     # risk acceptances of tickets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Column, Connection, Integer, Table, case, func, select
@@ -29,6 +30,11 @@ def _waiting(connection: Connection, table: Table, since: Column[Any], order: Co
     if not count:
         return Waiting()
     return Waiting(count, connection.scalar(select(since).where(queued).order_by(order).limit(1)))
+
+
+def last_scan(connection: Connection) -> datetime | None:
+    at: datetime | None = connection.scalar(select(func.max(t.scans.c.finished_at)))
+    return at
 
 
 def tally(connection: Connection) -> Tally:

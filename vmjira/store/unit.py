@@ -30,6 +30,7 @@ from vmjira.flows.ports import (
 )
 from vmjira.store import tables as t
 from vmjira.store import tally
+from vmjira.store.heard import heard
 from vmjira.store.statements import INSERT, add, change, fetch, fetch_one, greatest, put, rows_of
 
 #: What planning decides of a ticket that exists; all else belongs to delivery.
@@ -216,6 +217,9 @@ class SqlUnit:
         query = rows_of(t.deliveries, DeliveryRow).order_by(t.deliveries.c.received_at.desc()).limit(limit)
         return fetch(self._connection, DeliveryRow, query.where(t.deliveries.c.state.in_(states)) if states else query)
 
+    def heard(self, *, limit: int, offset: int = 0) -> list[DeliveryRow]:
+        return heard(self._connection, limit=limit, offset=offset)
+
     def update_delivery(self, id: str, **changes: Any) -> None:
         change(self._connection, t.deliveries, {"id": id}, changes)
 
@@ -245,8 +249,7 @@ class SqlUnit:
         return tally.waiting(self._connection)
 
     def last_scan(self) -> datetime | None:
-        at: datetime | None = self._connection.scalar(select(func.max(t.scans.c.finished_at)))
-        return at
+        return tally.last_scan(self._connection)
 
     def tally(self) -> Tally:
         return tally.tally(self._connection)

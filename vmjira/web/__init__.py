@@ -24,7 +24,7 @@ def create_app(store: Callable[[], Store], rulebook: Callable[[], Rulebook | Non
     `browse_url` is where people see tickets."""
     app = Flask(__name__)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    app.register_blueprint(pages(store, rulebook, browse_url))
+    app.register_blueprint(pages(store, rulebook, browse_url, _now))
     app.register_blueprint(health(store, rulebook, _now))
     app.register_blueprint(metrics(store, _now))
 

@@ -42,7 +42,7 @@ def health(
         try:
             checks = asking.submit(_checks, store, rulebook, clock).result(timeout=PATIENCE)
         except TimeoutError:
-            checks = _away(f"no answer within {PATIENCE:.0f} s")
+            checks = _away(f"no answer within {PATIENCE:g} s")
         except VmjiraError as error:
             log.error("not ready", why=str(error))  # the words may name hosts and accounts: they are for the log only
             checks = _away("cannot be read; the reason is in the log of the server")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from wsgiref.simple_server import WSGIServer
 
 import structlog
 from flask import Blueprint, Response
@@ -118,10 +119,11 @@ class TrackerCalls:
         self._took.labels(call, outcome).observe(took)
         self._waited.observe(waited)
 
-    def serve(self, listen: str) -> None:
+    def serve(self, listen: str) -> WSGIServer:
         """Answer on `host:port` in the background, as long as the process lives."""
         host, _, port = listen.rpartition(":")
         try:
-            start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1", registry=self.registry)
+            server, _thread = start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1", registry=self.registry)
         except OSError as error:
             raise VmjiraError(f"VMJIRA_METRICS: cannot listen on '{listen}': {error}") from error
+        return server
