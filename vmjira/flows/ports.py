@@ -291,14 +291,6 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """How much waits in a queue, and since when the oldest of it."""
-
-    count: int = 0
-    since: datetime | None = None
-
-
-@dataclass(frozen=True)
 class Tally:
     """How much there is of what: for monitoring."""
 
@@ -307,6 +299,7 @@ class Tally:
     tickets: Mapping[str, int]  # by status category; "waiting": not made yet, "deleted"
     findings: Mapping[tuple[str, str], int]  # own findings of tickets, by range and state
     hosts: Mapping[tuple[str, str], int]  # in the newest iteration of each cell, by range and state
+    queues: Mapping[str, int]  # how much waits, by queue
 
 
 @dataclass(frozen=True)
@@ -399,8 +392,8 @@ class Unit(Protocol):
     def put_mark(self, mark: Mark) -> None: ...
 
     # how it goes, at a glance: for health and metrics
-    def waiting(self) -> dict[str, Waiting]:
-        """By queue."""
+    def waiting_since(self) -> dict[str, datetime | None]:
+        """When the oldest that waits was put in, by queue; quick, however long the queue or the past is."""
 
     def last_scan(self) -> datetime | None:
         """The latest end of a scan."""

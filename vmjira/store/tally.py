@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Integer, Table, case, func, select
+from sqlalchemy import Connection, case, func, select
 
-from vmjira.flows.ports import Tally, Waiting
+from vmjira.flows.ports import Tally
 from vmjira.store import tables as t
 
 #: What the JSON of own findings and of hosts adds up.
@@ -15,21 +15,16 @@ OWN = ("fixed", "open", "unverified", "moved", "gone", "accepted")
 HOSTS = ("new", "remaining", "safe", "unverified")
 
 
-def waiting(connection: Connection) -> dict[str, Waiting]:
-    """By queue; answers at once, however long the queue or the past is."""
+def waiting_since(connection: Connection) -> dict[str, datetime | None]:
     deliveries, operations = t.deliveries.c, t.operations.c
-    return {
-        "react": _waiting(connection, t.deliveries, deliveries.received_at, deliveries.received_at),
-        "deliver": _waiting(connection, t.operations, operations.planned_at, operations.sequence),
+    oldest = {
+        "react": select(func.min(deliveries.received_at)).where(deliveries.state == "queued"),
+        "deliver": select(operations.planned_at)
+        .where(operations.state == "queued")
+        .order_by(operations.sequence)
+        .limit(1),
     }
-
-
-def _waiting(connection: Connection, table: Table, since: Column[Any], order: Column[Any]) -> Waiting:
-    queued = table.c.state == "queued"
-    count = connection.scalar(select(func.count()).select_from(table).where(queued)) or 0
-    if not count:
-        return Waiting()
-    return Waiting(count, connection.scalar(select(since).where(queued).order_by(order).limit(1)))
+    return {queue: connection.scalar(query) for queue, query in oldest.items()}
 
 
 def last_scan(connection: Connection) -> datetime | None:
@@ -38,14 +33,17 @@ def last_scan(connection: Connection) -> datetime | None:
 
 
 def tally(connection: Connection) -> Tally:
+    kind, state = t.operations.c.operation, t.operations.c.state
+    deliveries = {row[0]: row[1] for row in _count(connection, t.deliveries.c.state)}
+    operations = {(row[0], row[1]): row[2] for row in _count(connection, kind, state)}
+    queued = sum(count for (_, each), count in operations.items() if each == "queued")
     return Tally(
-        deliveries={row[0]: row[1] for row in _count(connection, t.deliveries.c.state)},
-        operations={
-            (row[0], row[1]): row[2] for row in _count(connection, t.operations.c.operation, t.operations.c.state)
-        },
+        deliveries=deliveries,
+        operations=operations,
         tickets={row[0]: row[1] for row in _count(connection, _category())},
         findings=_sums(connection, t.tickets, t.tickets.c.own, OWN),
         hosts=_hosts(connection),
+        queues={"react": deliveries.get("queued", 0), "deliver": queued},
     )
 
 
@@ -62,7 +60,7 @@ def _category() -> Any:
 
 def _sums(connection: Connection, table: Any, column: Any, names: tuple[str, ...]) -> dict[tuple[str, str], int]:
     """By range and name: the sum of what the JSON in the column says."""
-    total = [func.sum(func.coalesce(column[name].as_integer(), 0)).cast(Integer) for name in names]
+    total = [func.sum(func.coalesce(column[name].as_integer(), 0)) for name in names]
     rows = connection.execute(select(table.c.range, *total).group_by(table.c.range))
     return {(row[0], name): int(number) for row in rows for name, number in zip(names, row[1:], strict=True)}
 

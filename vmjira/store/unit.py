@@ -26,7 +26,6 @@ from vmjira.flows.ports import (
     ScanRow,
     SlotRow,
     Tally,
-    Waiting,
 )
 from vmjira.store import tables as t
 from vmjira.store import tally
@@ -245,8 +244,8 @@ class SqlUnit:
 
     # how it goes, at a glance
 
-    def waiting(self) -> dict[str, Waiting]:
-        return tally.waiting(self._connection)
+    def waiting_since(self) -> dict[str, datetime | None]:
+        return tally.waiting_since(self._connection)
 
     def last_scan(self) -> datetime | None:
         return tally.last_scan(self._connection)

@@ -12,7 +12,7 @@ from flask import Blueprint
 
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
-from vmjira.flows.ports import Store, Unit, Waiting
+from vmjira.flows.ports import Store, Unit
 
 log = structlog.get_logger(__name__)
 
@@ -73,15 +73,12 @@ def _checks(
 
 def _queue(unit: Unit, now: datetime) -> Check:
     """Not well if work waits and no worker is there to do it. A tracker that is away is the tracker's illness."""
-    queues, workers = unit.waiting(), len(unit.live_slots(now, stale_after=STALE))
-    oldest = min((each.since for each in queues.values() if each.since), default=now)
+    queues, workers = unit.waiting_since(), len(unit.live_slots(now, stale_after=STALE))
+    oldest = min((since for since in queues.values() if since), default=now)
     ok = bool(workers) or now - oldest < UNATTENDED
     why = {} if ok else {"why": "work waits and no worker is running: start `vmjira worker`"}
-    return {"ok": ok, "workers": workers, **{name: _waiting(each, now) for name, each in queues.items()}, **why}
-
-
-def _waiting(queue: Waiting, now: datetime) -> Check:
-    return {"waiting": queue.count, "oldest_seconds": _age(queue.since, now)}
+    ages = {name: _age(since, now) for name, since in queues.items()}
+    return {"ok": ok, "workers": workers, "oldest_seconds": ages, **why}
 
 
 def _rules(rulebook: Callable[[], Rulebook | None]) -> Check:

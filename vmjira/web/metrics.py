@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from vmjira.errors import VmjiraError
-from vmjira.flows.ports import Store, Tally, Waiting
+from vmjira.flows.ports import Store, Tally
 from vmjira.web.health import RECONCILED, STALE
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ class Numbers(Collector):
         now = self._clock()
         try:
             with self._store().reading() as unit:
-                tally, queues = unit.tally(), unit.waiting()
+                tally, since = unit.tally(), unit.waiting_since()
                 scanned, reconciled = unit.last_scan(), unit.mark(RECONCILED)
                 workers = len(unit.live_slots(now, stale_after=STALE))
         except VmjiraError as error:
@@ -55,7 +55,7 @@ class Numbers(Collector):
         yield _one("vmjira_database_up", "Whether the database can be read.", 1)
         yield _one("vmjira_workers", "Workers that are alive.", workers)
         yield from _counts(tally)
-        yield from _queues(queues, now)
+        yield from _queues(tally.queues, since, now)
         yield _moment("vmjira_last_scan_timestamp_seconds", "Latest end of a scan.", scanned)
         at = reconciled.at if reconciled else None
         yield _moment("vmjira_last_reconciliation_timestamp_seconds", "Last reconciliation with the tracker.", at)
@@ -71,9 +71,10 @@ def _counts(tally: Tally) -> Iterator[GaugeMetricFamily]:
     yield _many("vmjira_hosts", about, ["range", "state"], tally.hosts)
 
 
-def _queues(queues: Mapping[str, Waiting], now: datetime) -> Iterator[GaugeMetricFamily]:
-    counts = {name: each.count for name, each in queues.items()}
-    ages = {name: max((now - each.since).total_seconds(), 0.0) if each.since else 0.0 for name, each in queues.items()}
+def _queues(
+    counts: Mapping[str, int], since: Mapping[str, datetime | None], now: datetime
+) -> Iterator[GaugeMetricFamily]:
+    ages = {name: max((now - oldest).total_seconds(), 0.0) if oldest else 0.0 for name, oldest in since.items()}
     yield _many("vmjira_queue_length", "Webhooks (react) and changes (deliver) that wait.", ["queue"], counts)
     yield _many("vmjira_queue_age_seconds", "How long the oldest of them has waited.", ["queue"], ages)
 
