@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from vmjira.flows.queue import Attempt
     from vmjira.trackers.jira import JiraTracker
     from vmjira.web.access import Access
+    from vmjira.web.metrics import TrackerCalls
 
 #: Seconds between two beats of a worker, and after which a silent worker counts as dead.
 BEAT, STALE = 2.0, 15.0
@@ -71,7 +72,15 @@ class Application:
                 search_lag=self.settings.search_lag,
             ),
             calls_per_second=lambda: self._policy().calls_per_second,
+            observe=self.tracker_calls,
         )
+
+    @cached_property
+    def tracker_calls(self) -> TrackerCalls:
+        """How the tracker answers this process."""
+        from vmjira.web.metrics import TrackerCalls
+
+        return TrackerCalls()
 
     @cached_property
     def outside(self) -> Outside:

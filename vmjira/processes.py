@@ -47,6 +47,8 @@ def work(app: Application, threads: int) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if app.settings.metrics:
+        app.tracker_calls.serve(app.settings.metrics)
     with app.worker(threads=threads) as slot:
         log.info("worker ready", slot=slot, tracker=app.settings.jira_url)
         stop.wait()

@@ -16,7 +16,8 @@ from vmjira.errors import SettingsInvalid
 
 #: Every setting that the environment may give.
 NAMES = (
-    "VMJIRA_DATA", "VMJIRA_DATABASE_URL", "VMJIRA_RULES", "VMJIRA_LISTEN", "VMJIRA_LOG", "VMJIRA_TRUSTED_PROXIES",
+    "VMJIRA_DATA", "VMJIRA_DATABASE_URL", "VMJIRA_RULES", "VMJIRA_LISTEN", "VMJIRA_LOG", "VMJIRA_METRICS",
+    "VMJIRA_TRUSTED_PROXIES",
     "JIRA_URL", "JIRA_BROWSE_URL", "JIRA_USER", "JIRA_TOKEN", "JIRA_SEARCH_LAG",
     "JIRA_WEBHOOK_SECRET", "JIRA_WEBHOOK_PATH_SECRET", "JIRA_WEBHOOK_NETWORKS",
 )  # fmt: skip
@@ -41,6 +42,7 @@ class Settings:
     trusted_proxies: Networks = ()  # whose X-Forwarded-For is believed
     listen: str = "127.0.0.1:8600"
     log: str = "info"
+    metrics: str = ""  # where a worker serves its metrics; empty: nowhere
     search_lag: float | None = None
 
     def require_jira(self) -> None:
@@ -92,6 +94,9 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(
     listen = value.get("VMJIRA_LISTEN") or "127.0.0.1:8600"
     if not listen.rpartition(":")[2].isdigit():
         problems.append(f"VMJIRA_LISTEN: '{listen}' has no port; e.g. 127.0.0.1:8600")
+    metrics = value.get("VMJIRA_METRICS", "")
+    if metrics and not metrics.rpartition(":")[2].isdigit():
+        problems.append(f"VMJIRA_METRICS: '{metrics}' has no port; e.g. 127.0.0.1:8602")
     lag = value.get("JIRA_SEARCH_LAG", "")
     if lag and not lag.replace(".", "", 1).isdigit():
         problems.append(f"JIRA_SEARCH_LAG: '{lag}' is no number of seconds")
@@ -121,6 +126,7 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(
         trusted_proxies=proxies,
         listen=listen,
         log=log,
+        metrics=metrics,
         search_lag=float(lag) if lag else None,
     )
 

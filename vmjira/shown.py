@@ -76,6 +76,12 @@ def show_operations(out: Console, operations: Sequence[Mapping[str, Any]]) -> No
     out.print(_table(f"{len(operations)} operations", columns, rows))
 
 
+def show_acceptances(out: Console, acceptances: Sequence[Mapping[str, Any]], summary: str) -> None:
+    columns = ["until", "#days left", "state", "what", "why", "accepted by", "#findings"]
+    keys = ["until", "days_left", "state", "scope", "reason", "approver", "findings"]
+    out.print(_table(summary, columns, ([each[key] for key in keys] for each in acceptances)))
+
+
 def show_findings(out: Console, findings: Iterable[Any]) -> None:
     out.print(
         _table("Doctor", ["", "what", "how to mend it"], (("ok" if f.ok else "!!", f.what, f.how) for f in findings))

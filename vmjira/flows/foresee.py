@@ -13,6 +13,7 @@ import polars as pl
 
 from vmjira.domain import ledger
 from vmjira.domain.acceptance import accept, reopen_accepted
+from vmjira.domain.breaker import Trip
 from vmjira.domain.classify import newest
 from vmjira.domain.digest import digests
 from vmjira.domain.frames import Scan, Schema, Time
@@ -21,7 +22,16 @@ from vmjira.domain.plan import Plan, Situation, TicketFacts, Title, make_plan
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.statistics import host_numbers, own_numbers, refuted, top_hosts
 from vmjira.domain.ticket import CellNumbers, HostNumbers, Iteration, OwnNumbers, TicketRow, TopHost
-from vmjira.flows.knowledge import HOSTS, ITERATION_NAMES, VULNERABILITIES, Base, iterations_of, part_name, running_of
+from vmjira.flows.knowledge import (
+    BEFORE,
+    HOSTS,
+    ITERATION_NAMES,
+    VULNERABILITIES,
+    Base,
+    iterations_of,
+    part_name,
+    running_of,
+)
 from vmjira.flows.ports import EventRow
 
 
@@ -37,6 +47,8 @@ class Outcome:
     again: Callable[[Mapping[str, TicketRow]], Outcome]  # … and how to make it from others
     skipped: int = 0  # hosts of which something as new, or newer, was known
     unidentified: int = 0  # hosts with nothing to recognise them by
+    trips: tuple[Trip, ...] = ()  # where the scan is not believed
+    healed: frozenset[str] = frozenset()  # ranges of which it has again what an earlier one had lost
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,15 @@ def foresee_scan(base: Base, scan: Scan, rulebook: Rulebook, title: Title) -> Ou
     folded = ledger.fold(base.knowledge(ranges), scan, rulebook)
     at = scan.finished_at.astimezone(rulebook.policy.timezone)
     return _outcome(base, folded, Change(rulebook, title, at, f"{scan.scanner} scan of {at:%Y-%m-%d %H:%M}"))
+
+
+def foresee_belief(base: Base, scan: Scan, rulebook: Rulebook, title: Title, ranges: Collection[str]) -> Outcome:
+    """A scan that was folded, but not believed in these ranges, counts there after all."""
+    touched = ledger.touched(base.part(HOSTS), scan, rulebook)
+    folded = ledger.believe(base.knowledge(touched), scan, rulebook, ranges)
+    at = scan.finished_at.astimezone(rulebook.policy.timezone)
+    because = f"{scan.scanner} scan of {at:%Y-%m-%d %H:%M}, believed now"
+    return _outcome(base, folded, Change(rulebook, title, at, because))
 
 
 def foresee_rules(base: Base, rulebook: Rulebook, title: Title, *, at: datetime, before: Rulebook) -> Outcome:
@@ -90,6 +111,7 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
         HOSTS: known.hosts,
         VULNERABILITIES: known.vulnerabilities,
         ITERATION_NAMES: known.iterations,
+        BEFORE: known.baseline,
         **{part_name(name): frame for name, frame in lives.items()},
     }
     running, iterations = running_of(known.iterations), iterations_of(known.iterations)
@@ -115,8 +137,18 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
         )
         plan = make_plan(situation, change.rulebook, change.title)
         after = replace(base, tickets=tickets).after(parts, plan.tickets, cells)
-        skipped = len(folded.skipped)
-        return Outcome(after, parts, tuple(cells), plan, tickets, planned, skipped, folded.unidentified)
+        return Outcome(
+            base=after,
+            parts=parts,
+            cells=tuple(cells),
+            plan=plan,
+            before=tickets,
+            again=planned,
+            skipped=len(folded.skipped),
+            unidentified=folded.unidentified,
+            trips=folded.trips,
+            healed=folded.healed,
+        )
 
     return planned(base.tickets)
 

@@ -303,6 +303,18 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """How much there is of what: for monitoring."""
+
+    deliveries: Mapping[str, int]  # by state
+    operations: Mapping[tuple[str, str], int]  # by kind and state
+    tickets: Mapping[str, int]  # by status category; "waiting": not made yet, "deleted"
+    findings: Mapping[tuple[str, str], int]  # own findings of tickets, by range and state
+    hosts: Mapping[tuple[str, str], int]  # in the newest iteration of each cell, by range and state
+    queues: Mapping[str, int]  # how much waits, by queue
+
+
+@dataclass(frozen=True)
 class SlotRow:
     """A worker's place: whoever takes it takes up what its predecessor left."""
 
@@ -378,6 +390,9 @@ class Unit(Protocol):
 
     def delivery(self, id: str) -> DeliveryRow | None: ...
     def deliveries(self, *states: DeliveryState, limit: int = 200) -> list[DeliveryRow]: ...
+    def heard(self, *, limit: int, offset: int = 0) -> list[DeliveryRow]:
+        """The newest first, each with only the beginning of its body."""
+
     def update_delivery(self, id: str, **changes: Any) -> None: ...
 
     # risk acceptances of tickets
@@ -387,6 +402,15 @@ class Unit(Protocol):
     # what happened last
     def mark(self, name: str) -> Mark | None: ...
     def put_mark(self, mark: Mark) -> None: ...
+
+    # how it goes, at a glance: for health and metrics
+    def waiting_since(self) -> dict[str, datetime | None]:
+        """When the oldest that waits was put in, by queue; quick, however long the queue or the past is."""
+
+    def last_scan(self) -> datetime | None:
+        """The latest end of a scan."""
+
+    def tally(self) -> Tally: ...
 
     # worker slots
     def claim_slot(self, host: str, pid: int, now: datetime, *, stale_after: float) -> int:

@@ -25,8 +25,11 @@ from vmjira.flows.ports import (
     RulesRow,
     ScanRow,
     SlotRow,
+    Tally,
 )
 from vmjira.store import tables as t
+from vmjira.store import tally
+from vmjira.store.heard import heard
 from vmjira.store.statements import INSERT, add, change, fetch, fetch_one, greatest, put, rows_of
 
 #: What planning decides of a ticket that exists; all else belongs to delivery.
@@ -213,6 +216,9 @@ class SqlUnit:
         query = rows_of(t.deliveries, DeliveryRow).order_by(t.deliveries.c.received_at.desc()).limit(limit)
         return fetch(self._connection, DeliveryRow, query.where(t.deliveries.c.state.in_(states)) if states else query)
 
+    def heard(self, *, limit: int, offset: int = 0) -> list[DeliveryRow]:
+        return heard(self._connection, limit=limit, offset=offset)
+
     def update_delivery(self, id: str, **changes: Any) -> None:
         change(self._connection, t.deliveries, {"id": id}, changes)
 
@@ -235,6 +241,17 @@ class SqlUnit:
 
     def put_mark(self, mark: Mark) -> None:
         put(self._connection, t.marks, [vars(mark)])
+
+    # how it goes, at a glance
+
+    def waiting_since(self) -> dict[str, datetime | None]:
+        return tally.waiting_since(self._connection)
+
+    def last_scan(self) -> datetime | None:
+        return tally.last_scan(self._connection)
+
+    def tally(self) -> Tally:
+        return tally.tally(self._connection)
 
     # worker slots
 

@@ -15,7 +15,7 @@ from vmjira.errors import TicketGone, TrackerRefused
 from vmjira.flows.ports import Attachment, Created, Draft, File, Issue, Tracker
 from vmjira.trackers.jira import fields
 from vmjira.trackers.jira.calls import Call, Refusal, understood
-from vmjira.trackers.jira.client import Client, Site
+from vmjira.trackers.jira.client import Client, Observer, Site, nobody
 from vmjira.trackers.jira.creation import Creation
 from vmjira.trackers.jira.memory import FOR_EVER
 from vmjira.trackers.jira.people import People
@@ -250,10 +250,10 @@ class JiraTracker(Watching, Tracker):
 
 
 def connect(
-    settings: JiraSettings, *, calls_per_second: Callable[[], float] = lambda: 8.0
+    settings: JiraSettings, *, calls_per_second: Callable[[], float] = lambda: 8.0, observe: Observer = nobody
 ) -> Callable[[], JiraTracker]:
     """A callable that gives this thread's tracker; pace and knowledge are shared by all. Nothing is sent yet."""
-    site = Site(settings, calls_per_second)
+    site = Site(settings, calls_per_second, observe)
     here = threading.local()
 
     def tracker() -> JiraTracker:
