@@ -128,9 +128,10 @@ class Application:
 
     def _handlers(self) -> dict[str, Attempt]:
         from vmjira.flows.deliver import attempt
-        from vmjira.flows.queue import DELIVER
+        from vmjira.flows.queue import DELIVER, REACT
+        from vmjira.flows.react import react
 
-        return {DELIVER: lambda id: attempt(self.outside, id)}
+        return {DELIVER: lambda id: attempt(self.outside, id), REACT: lambda id: react(self.outside, id)}
 
     @contextmanager
     def worker(self, *, threads: int = 8) -> Iterator[int]:
