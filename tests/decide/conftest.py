@@ -14,8 +14,7 @@ def flavour(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def start(tmp_path: Path, flavour: str) -> Iterator[Callable[..., World]]:
+def starting(tmp_path: Path, flavour: str) -> Iterator[Callable[..., World]]:
     """Starts a world; `policy` is more YAML, all else are settings of the sandbox."""
     with ExitStack() as stack:
 
@@ -27,5 +26,19 @@ def start(tmp_path: Path, flavour: str) -> Iterator[Callable[..., World]]:
 
 
 @pytest.fixture
+def start(tmp_path: Path, flavour: str) -> Iterator[Callable[..., World]]:
+    """In both flavours."""
+    yield from starting(tmp_path, flavour)
+
+
+@pytest.fixture
 def world(start: Callable[..., World]) -> World:
+    """In both flavours."""
     return start()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[World]:
+    """In one flavour: for all that does not depend on it."""
+    for start in starting(tmp_path, "datacenter"):
+        yield start()

@@ -58,12 +58,12 @@ def test_a_close_after_the_fix_is_confirmed_by_the_next_scan(world: World) -> No
     assert "all 2 findings of this ticket have ended" in ticket.comments[1]
 
 
-def test_a_close_of_a_verified_ticket_is_confirmed_at_once_and_says_nothing_twice(world: World) -> None:
-    opened(world)
-    world.fold(scan(day(0.5), [A, B]))
-    assert len(world.ticket().comments) == 1
-    closed(world)
-    row, ticket = world.row(), world.ticket()
+def test_a_close_of_a_verified_ticket_is_confirmed_at_once_and_says_nothing_twice(here: World) -> None:
+    opened(here)
+    here.fold(scan(day(0.5), [A, B]))
+    assert len(here.ticket().comments) == 1
+    closed(here)
+    row, ticket = here.row(), here.ticket()
     assert (row.closing, ticket.status, len(ticket.comments)) == ("confirmed", "Done", 1)
 
 
@@ -98,11 +98,11 @@ def test_checks_that_were_not_run_prove_nothing(world: World) -> None:
     assert (row.closing, row.own.open, ticket.status, len(ticket.comments)) == ("waiting", 2, "Done", 1)
 
 
-def test_a_sighting_from_before_the_closing_does_not_refute_it(world: World) -> None:
-    opened(world)
-    closed(world)
-    world.fold(scan(day(2), [host(A, scanned_at=CLOSED - SOON)], [finding(A, "100")]))
-    assert (world.row().closing, world.ticket().status) == ("waiting", "Done")
+def test_a_sighting_from_before_the_closing_does_not_refute_it(here: World) -> None:
+    opened(here)
+    closed(here)
+    here.fold(scan(day(2), [host(A, scanned_at=CLOSED - SOON)], [finding(A, "100")]))
+    assert (here.row().closing, here.ticket().status) == ("waiting", "Done")
 
 
 def test_an_accepted_risk_leaves_the_numbers_until_it_ends(world: World) -> None:
@@ -202,14 +202,14 @@ def test_a_workflow_of_several_steps_is_walked_back(world: World) -> None:
     assert (row.closing, ticket.status, len(ticket.comments)) == ("", "Open", 2)
 
 
-def test_a_step_from_one_closed_status_to_another_is_no_new_closing(world: World) -> None:
-    world.fold(found(day(0), "10.2.0.1"))
-    key = world.key("berlin")
-    world.jira.at(CLOSED)
+def test_a_step_from_one_closed_status_to_another_is_no_new_closing(here: World) -> None:
+    here.fold(found(day(0), "10.2.0.1"))
+    key = here.key("berlin")
+    here.jira.at(CLOSED)
     for step in ("Take over", "Resolve", "Close"):
-        world.jira.do(key, step)
-        world.settle()
-    assert (world.row("berlin").closing, len(world.ticket("berlin").comments)) == ("waiting", 1)
+        here.jira.do(key, step)
+        here.settle()
+    assert (here.row("berlin").closing, len(here.ticket("berlin").comments)) == ("waiting", 1)
 
 
 def test_without_a_way_back_a_comment_lists_what_stays_open(start) -> None:
@@ -329,29 +329,29 @@ def test_another_automation_that_closes_again_and_again_is_escalated(start) -> N
     assert (row.closing, row.reopened, ticket.status, len(ticket.comments)) == ("escalated", 3, "Done", 4)
 
 
-def test_a_closing_heard_of_only_after_the_next_scan_is_judged_by_that_scan(world: World) -> None:
-    opened(world)
-    world.jira.at(CLOSED)
-    world.jira.close(world.key())
-    world.ingest(scan(day(2), [A, B], [finding(A, "100")]))
-    world.settle()
-    row, ticket = world.row(), world.ticket()
+def test_a_closing_heard_of_only_after_the_next_scan_is_judged_by_that_scan(here: World) -> None:
+    opened(here)
+    here.jira.at(CLOSED)
+    here.jira.close(here.key())
+    here.ingest(scan(day(2), [A, B], [finding(A, "100")]))
+    here.settle()
+    row, ticket = here.row(), here.ticket()
     assert (row.closing, row.reopened, ticket.status, len(ticket.comments)) == ("", 1, "To Do", 1)
 
 
-def test_new_findings_reopen_a_confirmed_ticket(world: World) -> None:
-    opened(world)
-    world.fold(scan(day(0.5), [A, B]))
-    closed(world)
-    world.fold(found(day(2), "10.1.0.3"))
-    row, ticket = world.row(), world.ticket()
+def test_new_findings_reopen_a_confirmed_ticket(here: World) -> None:
+    opened(here)
+    here.fold(scan(day(0.5), [A, B]))
+    closed(here)
+    here.fold(found(day(2), "10.1.0.3"))
+    row, ticket = here.row(), here.ticket()
     assert (row.closing, ticket.status, len(ticket.comments)) == ("", "To Do", 2)
     assert "10.1.0.3" in ticket.comments[1]
 
 
-def test_every_decision_is_told_with_its_reason(world: World) -> None:
-    opened(world)
-    said = closed(world)
+def test_every_decision_is_told_with_its_reason(here: World) -> None:
+    opened(here)
+    said = closed(here)
     assert any("2 findings open on 2 hosts: not verified yet" in each for each in said)
-    (operation,) = [each for each in world.operations() if each.operation == "closed"]
+    (operation,) = [each for each in here.operations() if each.operation == "closed"]
     assert "closed by" in operation.reason and "not verified yet" in operation.reason

@@ -68,22 +68,22 @@ def hear(world: World, id_: str, body: bytes) -> DeliveryRow:
     return world.delivery(id_)
 
 
-def test_events_that_come_twice_late_and_out_of_order_decide_once(world: World) -> None:
-    opened(world)
-    world.settle()
-    world.jira.at(CLOSED)
-    world.jira.close(world.key())
-    world.jira.at(CLOSED + timedelta(hours=1))
-    world.jira.do(world.key(), "Reopen")
-    world.jira.at(CLOSED + timedelta(hours=2))
-    world.jira.close(world.key())
-    bodies = [body for _, body in world.jira.webhooks()]
-    world.listen(forget=True)
+def test_events_that_come_twice_late_and_out_of_order_decide_once(here: World) -> None:
+    opened(here)
+    here.settle()
+    here.jira.at(CLOSED)
+    here.jira.close(here.key())
+    here.jira.at(CLOSED + timedelta(hours=1))
+    here.jira.do(here.key(), "Reopen")
+    here.jira.at(CLOSED + timedelta(hours=2))
+    here.jira.close(here.key())
+    bodies = [body for _, body in here.jira.webhooks()]
+    here.listen(forget=True)
     for number, body in enumerate([*reversed(bodies), *bodies]):
-        hear(world, f"again-{number}", body)
-    world.settle()
-    row = world.row()
-    assert (row.closing, len(world.ticket().comments)) == ("waiting", 1)
+        hear(here, f"again-{number}", body)
+    here.settle()
+    row = here.row()
+    assert (row.closing, len(here.ticket().comments)) == ("waiting", 1)
     assert abs(row.closed_at - CLOSED - timedelta(hours=2)) < timedelta(minutes=1)
 
 
@@ -91,82 +91,82 @@ def test_events_that_come_twice_late_and_out_of_order_decide_once(world: World) 
     ("body", "state"),
     [(b"no json", "failed"), (b"{}", "ignored"), (b'{"webhookEvent": "x", "issue": {"id": "77"}}', "ignored")],
 )
-def test_a_bad_event_ends_in_words(world: World, body: bytes, state: str) -> None:
-    delivery = hear(world, "bad", body)
+def test_a_bad_event_ends_in_words(here: World, body: bytes, state: str) -> None:
+    delivery = hear(here, "bad", body)
     assert delivery.state == state
     assert delivery.answer
 
 
-def test_a_fault_of_ours_is_given_up_after_some_tries(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened(world)
-    world.jira.at(CLOSED)
-    world.jira.close(world.key())
+def test_a_fault_of_ours_is_given_up_after_some_tries(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(here)
+    here.jira.at(CLOSED)
+    here.jira.close(here.key())
     monkeypatch.setattr(react, "look_at", lambda *_: 1 // 0)
-    (*_, said) = world.listen()
+    (*_, said) = here.listen()
     assert "please report it: ZeroDivisionError" in said
-    (*_, (id_, _)) = world.jira.webhooks()
-    assert world.delivery(id_).state == "failed"
+    (*_, (id_, _)) = here.jira.webhooks()
+    assert here.delivery(id_).state == "failed"
 
 
-def test_what_was_missed_is_decided_when_somebody_looks_again(world: World) -> None:
-    opened(world)
-    world.jira.at(CLOSED)
-    world.jira.close(world.key())
-    world.listen(forget=True)
-    row = world.row()
-    assert len(look_again(world.outside, row, read_issue(world.outside, row), because="reconciliation")) == 1
-    row = world.row()
-    assert look_again(world.outside, row, read_issue(world.outside, row), because="reconciliation") == []
-    world.settle()
-    assert (world.row().closing, len(world.ticket().comments)) == ("waiting", 1)
+def test_what_was_missed_is_decided_when_somebody_looks_again(here: World) -> None:
+    opened(here)
+    here.jira.at(CLOSED)
+    here.jira.close(here.key())
+    here.listen(forget=True)
+    row = here.row()
+    assert len(look_again(here.outside, row, read_issue(here.outside, row), because="reconciliation")) == 1
+    row = here.row()
+    assert look_again(here.outside, row, read_issue(here.outside, row), because="reconciliation") == []
+    here.settle()
+    assert (here.row().closing, len(here.ticket().comments)) == ("waiting", 1)
 
 
-def test_a_copy_that_somebody_made_of_a_ticket_is_none_of_ours(world: World) -> None:
-    opened(world)
+def test_a_copy_that_somebody_made_of_a_ticket_is_none_of_ours(here: World) -> None:
+    opened(here)
     fields = {"project": {"key": "VM"}, "issuetype": {"name": "Task"}, "summary": "copy"}
-    world.jira.rest("POST", "issue", {"fields": {**fields, "labels": list(world.ticket().labels)}})
-    assert world.listen()[-1] == "no ticket of ours"
+    here.jira.rest("POST", "issue", {"fields": {**fields, "labels": list(here.ticket().labels)}})
+    assert here.listen()[-1] == "no ticket of ours"
 
 
-def test_a_closing_while_a_scan_is_folded_in_is_not_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closing_while_a_scan_is_folded_in_is_not_lost(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ticket is closed after the plan of the scan was made, and before it is kept."""
-    opened(world)
-    write, done = world.store.write, []
+    opened(here)
+    write, done = here.store.write, []
 
     def closed_meanwhile(path: str, frame: object) -> None:
         write(path, frame)  # type: ignore[arg-type]
         if not done:
             done.append(1)
-            world.jira.at(CLOSED)
-            world.jira.close(world.key())
-            world.listen()
+            here.jira.at(CLOSED)
+            here.jira.close(here.key())
+            here.listen()
 
-    monkeypatch.setattr(world.store, "write", closed_meanwhile)
-    world.ingest(found(day(2), A, B))
+    monkeypatch.setattr(here.store, "write", closed_meanwhile)
+    here.ingest(found(day(2), A, B))
     monkeypatch.undo()
-    world.settle()
-    row, ticket = world.row(), world.ticket()
+    here.settle()
+    row, ticket = here.row(), here.ticket()
     assert (row.closing, row.reopened, ticket.status) == ("", 1, "To Do")
-    assert world.is_proven()
+    assert here.is_proven()
 
 
 def test_a_reopening_that_is_refused_is_tried_again_with_the_next_scan(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    here: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened(world)
-    closed(world)
-    world.jira.fault(path="/transitions$", method="POST", status=403)
-    world.fold(found(day(2), A, B))
-    assert (world.row().closing, world.ticket().status) == ("waiting", "Done")
-    world.fold(found(day(3), A, B))
-    assert (world.row().closing, world.ticket().status) == ("", "To Do")
+    opened(here)
+    closed(here)
+    here.jira.fault(path="/transitions$", method="POST", status=403)
+    here.fold(found(day(2), A, B))
+    assert (here.row().closing, here.ticket().status) == ("waiting", "Done")
+    here.fold(found(day(3), A, B))
+    assert (here.row().closing, here.ticket().status) == ("", "To Do")
 
 
-def test_what_is_settled_before_it_is_delivered_is_not_done(world: World) -> None:
-    opened(world)
-    closed(world)
-    world.ingest(found(day(2), A, B))
-    world.fold(scan(day(3), [A, B]))
-    row, ticket = world.row(), world.ticket()
+def test_what_is_settled_before_it_is_delivered_is_not_done(here: World) -> None:
+    opened(here)
+    closed(here)
+    here.ingest(found(day(2), A, B))
+    here.fold(scan(day(3), [A, B]))
+    row, ticket = here.row(), here.ticket()
     assert (row.closing, ticket.status) == ("confirmed", "Done")
     assert not [comment for comment in ticket.comments if "Reopened" in comment]
