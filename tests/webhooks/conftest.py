@@ -48,7 +48,8 @@ class Server:
     @property
     def queued(self) -> list[str]:
         with self.app.store.reading() as unit:
-            found = unit.connection.exec_driver_sql("SELECT workflow_uuid FROM workflow_status WHERE name = 'react'")
+            table = "workflow_status" if unit.connection.dialect.name == "sqlite" else "dbos.workflow_status"
+            found = unit.connection.exec_driver_sql(f"SELECT workflow_uuid FROM {table} WHERE name = 'react'")
             return [row[0] for row in found]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,14 @@ from tests.webhooks.conftest import (
     signature,
 )
 from vmjira.bootstrap import web_app_of
+from vmjira.domain.ticket import TicketRow
 from vmjira.errors import StoreUnavailable
 from vmjira.flows import queue
+from vmjira.flows.deliver import attempt
 from vmjira.flows.events import parse
-from vmjira.flows.ports import DeliveryRow, Outside, Unit
+from vmjira.flows.operations import new_operation
+from vmjira.flows.ports import DeliveryRow, Unit
+from vmjira.flows.react import react
 from vmjira.flows.receive import TOGETHER, Receiver
 
 IDENTIFIER = "X-Atlassian-Webhook-Identifier"
@@ -232,6 +237,29 @@ def test_what_cannot_be_queued_is_not_kept(server: Server, monkeypatch: pytest.M
     assert server.kept == []
 
 
+def test_events_wait_while_the_database_is_away(server: Server, monkeypatch: pytest.MonkeyPatch):
+    server.post(event(), {IDENTIFIER: "abc-1"})
+    monkeypatch.setattr("vmjira.flows.react._take_up", away)
+    assert react(server.app.outside, "abc-1")
+    assert (server.kept[0].state, server.kept[0].answer) == ("queued", "away")
+
+
+def test_operations_wait_while_the_database_is_away(server: Server, monkeypatch: pytest.MonkeyPatch):
+    outside = replace(server.app.outside, tracker=away)
+    ticket = TicketRow("ms.boston.2026-W23", "ms", "boston", 1, "2026-W23", 23, "title", 1)
+    row = new_operation("update", ticket.identifier, "why", plan="p", now=outside.clock())
+    with server.app.store.begin() as unit:
+        unit.put_tickets([ticket])
+        unit.add_operations([row])
+    assert attempt(outside, row.id)
+    with server.app.store.reading() as unit:
+        assert unit.count_operations("queued") == 1
+
+
+def away(*_: object) -> Any:
+    raise StoreUnavailable("away")
+
+
 # --- many at once -----------------------------------------------------------------------------------------------------
 
 
@@ -253,7 +281,7 @@ class Slow:
 def bring(server: Server, ids: list[str]) -> tuple[Slow, dict[str, object]]:
     """All at once, while the first is being kept; what each was told."""
     slow, told = Slow(server.app.outside.queue), dict[str, object]()
-    outside = Outside(**{**vars(server.app.outside), "queue": slow})
+    outside = replace(server.app.outside, queue=slow)
     receiver = Receiver(lambda: outside)
     body = event()
 
@@ -295,7 +323,7 @@ def test_one_that_cannot_be_kept_takes_no_other_with_it(server: Server):
 
 def test_the_same_event_twice_at_once_is_kept_once(server: Server):
     slow, told = Slow(server.app.outside.queue), []
-    outside = Outside(**{**vars(server.app.outside), "queue": slow})
+    outside = replace(server.app.outside, queue=slow)
     slow.go.set()
     receiver = Receiver(lambda: outside)
     row = DeliveryRow(id="same", received_at=outside.clock(), headers={}, body=event(), issue="1")
@@ -306,3 +334,12 @@ def test_the_same_event_twice_at_once_is_kept_once(server: Server):
         thread.join(20)
     assert sorted(told) == [False] * 7 + [True]
     assert server.queued == ["event.same"]
+
+
+def test_on_either_database_an_event_is_kept_and_queued_once(database_url: str, tmp_path: Path):
+    app = application(tmp_path, VMJIRA_DATABASE_URL=database_url, **SIGNED)
+    server = Server(app, web_app_of(app).test_client())
+    body = event(issue={"id": "10040", "key": "\ud800\x00", "fields": {"summary": "\x00"}})
+    assert [server.post(body).get_json()["state"] for _ in range(2)] == ["queued", "known"]
+    assert [row.body for row in server.kept] == [body]
+    assert server.queued == [f"event.{digest(body)}"]

@@ -13,7 +13,7 @@ import structlog
 
 from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import TicketRow
-from vmjira.errors import TicketGone, TrackerUnavailable, VmjiraError
+from vmjira.errors import StoreUnavailable, TicketGone, TrackerUnavailable, VmjiraError
 from vmjira.flows import life
 from vmjira.flows.operations import new_operation
 from vmjira.flows.ports import Draft, Issue, OperationRow, OperationState, Outside
@@ -48,11 +48,13 @@ def attempt(outside: Outside, operation_id: str) -> float | None:
         )
     except TrackerUnavailable as error:
         return _later(outside, operation, error)
+    except StoreUnavailable as error:
+        return _later(outside, operation, TrackerUnavailable(str(error), outcome_unknown=True))
     except TicketGone as error:
         _lost(outside, operation, error)
     except VmjiraError as error:
         _end(outside, operation, "refused", str(error))
-    except Exception as error:  # a fault of ours, or a database that is away: it must not take the operation with it
+    except Exception as error:  # a fault of ours: it must not take the operation with it
         log.exception("fault", operation=operation.id, ticket=operation.identifier)
         if operation.attempts < FAULTS:
             return _later(outside, operation, TrackerUnavailable(f"a fault of vmjira: {error}", outcome_unknown=True))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from vmjira.domain.ticket import TicketRow
-from vmjira.errors import TrackerUnavailable, VmjiraError
+from vmjira.errors import StoreUnavailable, TrackerUnavailable, VmjiraError
 from vmjira.flows.deliver import FAULTS, FIRST_PAUSE, LONGEST_PAUSE
 from vmjira.flows.events import Event, document, event_of
 from vmjira.flows.look import keep_decision, look_at
@@ -41,9 +41,11 @@ def react(outside: Outside, delivery_id: str) -> float | None:
         _take_up(outside, delivery)
     except TrackerUnavailable as error:
         return _later(outside, delivery, error)
+    except StoreUnavailable as error:
+        return _later(outside, delivery, TrackerUnavailable(str(error)))
     except VmjiraError as error:
         _end(outside, delivery, "failed", str(error))
-    except Exception as error:  # a fault of ours, or a database that is away: the next event must not wait for it
+    except Exception as error:  # a fault of ours: the next event must not wait for it
         log.exception("fault", delivery=delivery.id, issue=delivery.issue)
         if delivery.attempts < FAULTS:
             return _later(outside, delivery, TrackerUnavailable(f"a fault of vmjira: {error}"))

@@ -204,7 +204,8 @@ class SqlUnit:
 
     def add_delivery(self, row: DeliveryRow) -> bool:
         statement = INSERT[self._connection.dialect.name](t.deliveries).values(vars(row)).on_conflict_do_nothing()
-        return self._connection.execute(statement).rowcount == 1
+        kept = self._connection.execute(statement.execution_options(preserve_rowcount=True))
+        return kept.rowcount == 1
 
     def delivery(self, id: str) -> DeliveryRow | None:
         return fetch_one(
