@@ -14,9 +14,18 @@ from rich.console import Console
 from rich.progress import Progress
 
 from vmjira.bootstrap import Application, configure_logging
+from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
 from vmjira.settings import load_settings
-from vmjira.shown import show_explanation, show_findings, show_inspection, show_operations, show_ticket, show_tickets
+from vmjira.shown import (
+    show_acceptances,
+    show_explanation,
+    show_findings,
+    show_inspection,
+    show_operations,
+    show_ticket,
+    show_tickets,
+)
 
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -213,6 +222,17 @@ def doctor(app: Application, as_json: bool) -> None:
         sys.exit(1)
 
 
+@main.command()
+@JSON
+@pass_app
+def acceptances(app: Application, as_json: bool) -> None:
+    """Accepted risks: by the rules in force and by tickets, until when, and how many findings each holds."""
+    from vmjira.flows.acceptances import all_acceptances, summary
+
+    found = all_acceptances(app.store, app.rules_in_force() or Rulebook(), app.outside.clock())
+    _print_json(found) if as_json else show_acceptances(out, found, summary(found))
+
+
 @main.group()
 def operations() -> None:
     """What waits, failed, or is held."""
@@ -241,6 +261,10 @@ def _operation_command(name: str, flow_name: str, text: str) -> None:
 
         chosen: Callable[..., list[str]] = getattr(flow, flow_name)
         done = chosen(app.outside, ids)
+        if name == "release":
+            from vmjira.flows.ingest import settle
+
+            settle(app.outside)
         out.print(f"{len(done)} operations: {name}", highlight=False)
 
 

@@ -17,6 +17,10 @@ class SettingsInvalid(VmjiraError):
     """Settings are missing or wrong; the text lists all of them."""
 
 
+class StoreUnavailable(VmjiraError):
+    """The database cannot be reached, or is busy for too long. Nothing was changed; a later try may find it again."""
+
+
 class ScanUnreadable(VmjiraError):
     """A file is no scan that we can read. Nothing was changed; the text is the reason for a person."""
 

@@ -61,9 +61,10 @@ def show_ticket(out: Console, ticket: Mapping[str, Any]) -> None:
     out.print(_table("Most vulnerable hosts", ["host", "#score", "#findings"], top))
     for name, hosts in ticket["hosts"].items():
         out.print(_table(f"{name}: {len(hosts)} hosts", ["host"], [[host] for host in hosts]))
+    show_operations(out, ticket["operations"])
 
 
-_HEAD = ("identifier", "key", "status", "previous", "next")
+_HEAD = ("identifier", "key", "status", "closing", "closed_at", "reopened", "previous", "next")
 
 
 def show_operations(out: Console, operations: Sequence[Mapping[str, Any]]) -> None:
@@ -74,6 +75,12 @@ def show_operations(out: Console, operations: Sequence[Mapping[str, Any]]) -> No
         for each in operations
     )  # fmt: skip
     out.print(_table(f"{len(operations)} operations", columns, rows))
+
+
+def show_acceptances(out: Console, acceptances: Sequence[Mapping[str, Any]], summary: str) -> None:
+    columns = ["until", "#days left", "state", "what", "why", "accepted by", "#findings"]
+    keys = ["until", "days_left", "state", "scope", "reason", "approver", "findings"]
+    out.print(_table(summary, columns, ([each[key] for key in keys] for each in acceptances)))
 
 
 def show_findings(out: Console, findings: Iterable[Any]) -> None:

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vmjira.domain.rulebook import Rulebook, TicketRules
+from vmjira.domain.ticket import LABEL
 from vmjira.errors import TrackerError
 from vmjira.trackers.jira.calls import Call, http_date, understood
-from vmjira.trackers.jira.fields import LABEL, category, issue
+from vmjira.trackers.jira.fields import category, issue
 from vmjira.trackers.jira.tracker import JiraTracker, quoted
 
 #: Permission → what does not work without it. The second group is only wanted for comfort.

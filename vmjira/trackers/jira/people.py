@@ -42,6 +42,11 @@ class People:
         found = self._remembered(("person", who), call, who)
         return next(iter(found.values())) if found else who
 
+    def watching(self, key: str, who: str) -> Call:
+        """The call that makes `who` a watcher."""
+        path, needs = "/rest/api/2/issue/{}/watchers", "Manage Watchers"
+        return Call("POST", path, f"add watcher {who!r}", subject=key, body=self.watcher(who), needs=needs)
+
     def _as_login(self, who: str) -> dict[str, str] | None:
         """A login name of Data Center needs no search, and is right where searching is forbidden."""
         return None if self._client.cloud else {"name": who}
