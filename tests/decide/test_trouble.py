@@ -146,7 +146,9 @@ def test_a_closing_while_a_scan_is_folded_in_is_not_lost(here: World, monkeypatc
     monkeypatch.undo()
     here.settle()
     row, ticket = here.row(), here.ticket()
-    assert (row.closing, row.reopened, ticket.status) == ("", 1, "To Do")
+    assert (row.closing, row.reopened, ticket.status, len(ticket.comments)) == ("", 1, "To Do", 1)
+    (operation,) = [each for each in here.operations() if each.operation == "reopen"]
+    assert operation.reason.startswith("nessus scan")
     assert here.is_proven()
 
 
@@ -169,4 +171,18 @@ def test_what_is_settled_before_it_is_delivered_is_not_done(here: World) -> None
     here.fold(scan(day(3), [A, B]))
     row, ticket = here.row(), here.ticket()
     assert (row.closing, ticket.status) == ("confirmed", "Done")
+    assert not [comment for comment in ticket.comments if "Reopened" in comment]
+
+
+def test_a_reopening_does_not_undo_a_closing_that_came_after_it(here: World) -> None:
+    opened(here)
+    closed(here)
+    here.ingest(found(day(2), A, B))
+    here.jira.at(day(3))
+    here.jira.do(here.key(), "Reopen")
+    here.jira.close(here.key())
+    here.listen()
+    here.settle()
+    row, ticket = here.row(), here.ticket()
+    assert (row.closing, ticket.status) == ("waiting", "Done")
     assert not [comment for comment in ticket.comments if "Reopened" in comment]
