@@ -10,6 +10,7 @@ import pytest
 from tests.decide.test_matrix import CLOSED, A, B, closed, found, opened
 from tests.decide.world import World
 from tests.domain.samples import day, scan
+from vmjira.domain.rulebook import TicketRules
 from vmjira.flows import react
 from vmjira.flows.ports import DeliveryRow
 from vmjira.flows.react import look_again, read_issue
@@ -146,7 +147,9 @@ def test_a_closing_while_a_scan_is_folded_in_is_not_lost(here: World, monkeypatc
     monkeypatch.undo()
     here.settle()
     row, ticket = here.row(), here.ticket()
-    assert (row.closing, row.reopened, ticket.status) == ("", 1, "To Do")
+    assert (row.closing, row.reopened, ticket.status, len(ticket.comments)) == ("", 1, "To Do", 1)
+    (operation,) = [each for each in here.operations() if each.operation == "reopen"]
+    assert operation.reason.startswith("nessus scan")
     assert here.is_proven()
 
 
@@ -170,3 +173,46 @@ def test_what_is_settled_before_it_is_delivered_is_not_done(here: World) -> None
     row, ticket = here.row(), here.ticket()
     assert (row.closing, ticket.status) == ("confirmed", "Done")
     assert not [comment for comment in ticket.comments if "Reopened" in comment]
+
+
+def test_a_reopening_does_not_undo_a_closing_that_came_after_it(here: World) -> None:
+    opened(here)
+    closed(here)
+    here.ingest(found(day(2), A, B))
+    here.jira.at(day(3))
+    here.jira.do(here.key(), "Reopen")
+    here.jira.close(here.key())
+    here.listen()
+    here.settle()
+    row, ticket = here.row(), here.ticket()
+    assert (row.closing, ticket.status) == ("waiting", "Done")
+    assert not [comment for comment in ticket.comments if "Reopened" in comment]
+
+
+def test_what_we_did_ourselves_costs_no_call(here: World) -> None:
+    here.ingest(found(day(0), A, B))
+    here.deliver()
+    here.jira.calls()
+    said = here.listen()
+    assert said and all(each.endswith("what we did ourselves") for each in said)
+    assert [call for call in here.jira.calls() if "/issue" in call] == []
+
+
+def test_a_person_who_uses_our_account_is_heard_too(here: World) -> None:
+    opened(here)
+    here.jira.at(CLOSED)
+    here.outside.tracker().transition(
+        here.key(), "close", TicketRules(transition_fields={"resolution": {"name": "Done"}})
+    )
+    here.settle()
+    assert (here.row().closing, len(here.ticket().comments)) == ("waiting", 1)
+
+
+def test_an_acceptance_names_the_findings_of_its_own_ticket_only(here: World) -> None:
+    opened(here)
+    here.fold(found(day(7), A, B, "10.1.0.3"))
+    here.jira.at(day(8))
+    here.jira.close(here.key(), "Risk Accepted")
+    here.settle()
+    assert (here.row().own.accepted, here.row(week=24).own.open) == (2, 1)
+    assert here.is_proven()

@@ -1,7 +1,7 @@
 """One look at a ticket: what the tracker and the ledger say of it, the decision, and how it is kept.
 
-Nothing is locked while we look. What was decided is kept only if our row and the ledger are still as they were then,
-else `Conflict`: look again.
+Nothing is locked while we look. What was decided is kept only if our row is still as it was then, else `Conflict`: look
+again. New data that tells anything of a ticket changes its row, too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ class Look:
     row: TicketRow  # as it was
     seen: Seen | None
     decision: Decision
-    version: int | None  # of the ledger, if the decision was made from that too
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------
@@ -44,10 +43,10 @@ class Look:
 
 def look_at(outside: Outside, row: TicketRow, issue: Issue | None, policy: Policy) -> Look:
     seen = _seen(outside, row, issue) if issue else None
-    version, found = None, 0
-    if seen and row.own.open and newly_closed(row, seen):
-        version, found = _refuted(outside, replace(row, closed_at=seen.since))
-    return Look(row, seen, decide(row, seen, found, policy), version)
+    found = 0
+    if seen and row.own.open and newly_closed(row, seen):  # perhaps long ago: newer data may be here already
+        found = _refuted(outside, replace(row, closed_at=seen.since))
+    return Look(row, seen, decide(row, seen, found, policy))
 
 
 def _seen(outside: Outside, row: TicketRow, issue: Issue) -> Seen:
@@ -97,12 +96,12 @@ def _moving(outside: Outside, row: TicketRow) -> bool:
     return any(each.operation in ("close", "reopen") and each.attempts for each in waiting)
 
 
-def _refuted(outside: Outside, closed: TicketRow) -> tuple[int, int]:
-    """The version of the ledger, and how many of its open findings it shows after the closing."""
+def _refuted(outside: Outside, closed: TicketRow) -> int:
+    """How many of its open findings the ledger shows after the closing."""
     with outside.store.reading() as unit:
-        version, parts = unit.ledger_version(), unit.ledger_parts()
+        parts = unit.ledger_parts()
     lives = outside.store.scan(parts[part_name(closed.range)]).filter(pl.col("category") == closed.category)
-    return version, int(refuted(lives.collect(), closings([closed]))["refuted"].sum())
+    return int(refuted(lives.collect(), closings([closed]))["refuted"].sum())
 
 
 # --- keeping ----------------------------------------------------------------------------------------------------------
@@ -113,8 +112,6 @@ def keep_decision(outside: Outside, look: Look, rulebook: Rulebook, record: Reco
     if look.decision.acceptance:
         return _keep_with_ledger(outside, look, rulebook, record)
     with outside.store.begin() as unit:
-        if look.version not in (None, unit.ledger_version()):
-            raise Conflict("new data came in meanwhile")
         return _put(outside, unit, look, record)
 
 
