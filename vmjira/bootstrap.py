@@ -63,6 +63,7 @@ class Application:
                 browse_url=self.settings.jira_browse_url,
                 user=self.settings.jira_user,
                 token=jira.Secret(self.settings.jira_token),
+                webhook_secret=jira.Secret(self.settings.webhook_secret),
                 search_lag=self.settings.search_lag,
             ),
             calls_per_second=lambda: rules_in_force(self.outside).policy.calls_per_second,

@@ -402,6 +402,7 @@ def wrong(checks: list[Any]) -> str:
 
 def test_the_doctor_finds_a_good_site_good(jira, tracker, rulebook):
     tracker.create(DRAFT)
+    jira.tracker("admin").register_webhook("https://vmjira.example.com/webhooks/jira", "secret", "")
     checks = diagnose(jira.tracker("admin"), rulebook)
     assert wrong(checks) == ""
     assert len(checks) > 15
