@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 
 import click
@@ -20,10 +21,16 @@ from vmjira.shown import show_drift, show_findings, show_webhooks
 def doctor(app: Application, as_json: bool) -> None:
     """Check the tracker against all that the rules name, and say how to mend what is wrong."""
     from vmjira import rulefiles
+    from vmjira.rulefiles.places import Place
     from vmjira.trackers import jira
 
     rulebook = app.load_rules()
-    findings = jira.diagnose(app.tracker(), rulebook, lambda places: rulefiles.where(rulebook.files, places))
+
+    def where(places: Iterable[Place]) -> str:
+        found = rulefiles.where(rulebook.files, places)
+        return found and f"{app.settings.rules.name}/{found}"
+
+    findings = jira.diagnose(app.tracker(), rulebook, where)
     if as_json:
         print_json([asdict(each) for each in findings])
     else:
