@@ -15,6 +15,7 @@ from tests.trackers.scripted import TOKEN, Script, scripted
 from tests.watch.commands import Commands
 from tests.watch.jira import Jira, running
 from tests.watch.world import CATEGORIES as GOOD_CATEGORIES
+from tests.watch.world import POLICY as GOOD_POLICY
 from tests.watch.world import RANGES as GOOD_RANGES
 from vmjira import rulefiles
 from vmjira.domain.rulebook import Policy, Rulebook, TicketRules
@@ -65,6 +66,7 @@ ticket:
     resolution: {name: Fixed}
 accept:
   resolutions: [Risk Accepted, Won't fix]
+calls_per_second: 100
 """
 #: Where, what is said there, and what of its remedy.
 WRONG = [
@@ -139,7 +141,7 @@ def test_people_get_a_table_with_what_is_wrong_last(tmp_path: Path, ill: Jira):
 
 
 def test_a_good_site_is_good_and_the_administrator_sees_whether_the_webhook_is_there(tmp_path: Path, jira: Jira):
-    run = Commands(tmp_path, jira, categories=GOOD_CATEGORIES, ranges=GOOD_RANGES, policy="ticket: {project: VM}\n")
+    run = Commands(tmp_path, jira, categories=GOOD_CATEGORIES, ranges=GOOD_RANGES, policy=GOOD_POLICY)
     before = run("doctor", "--json")
     (wrong,) = [each for each in json.loads(before.stdout) if not each["ok"]]
     assert "no webhook named 'vmjira'" in wrong["what"] and "vmjira webhook register" in wrong["how"]
@@ -149,7 +151,7 @@ def test_a_good_site_is_good_and_the_administrator_sees_whether_the_webhook_is_t
 
 
 def test_a_webhook_that_does_not_cover_a_project_is_told(tmp_path: Path, jira: Jira):
-    run = Commands(tmp_path, jira, categories=GOOD_CATEGORIES, ranges=GOOD_RANGES, policy="ticket: {project: VM}\n")
+    run = Commands(tmp_path, jira, categories=GOOD_CATEGORIES, ranges=GOOD_RANGES, policy=GOOD_POLICY)
     jira.tracker("admin").register_webhook("https://vmjira.example.com/webhooks/jira", "secret", 'project = "OPS"')
     assert "does not cover the project VM" in run("doctor").stdout.replace("\n", " ")
 

@@ -13,7 +13,7 @@ import pytest
 from tests.sandbox.receiver import receiving
 from tests.watch.commands import SECRET, Commands
 from tests.watch.jira import Jira, running
-from tests.watch.world import CATEGORIES, RANGES
+from tests.watch.world import CATEGORIES, POLICY, RANGES
 from vmjira.flows.events import parse
 
 URL = "https://vmjira.example.com/webhooks/jira"
@@ -34,7 +34,7 @@ def jira(tmp_path: Path, form: str) -> Iterator[Jira]:
 @pytest.fixture
 def run(tmp_path: Path, jira: Jira) -> Commands:
     ranges = RANGES + "  - {id: rome, title: Rome, networks: [10.9.0.0/16], ticket: {project: VMBOS}}\n"
-    return Commands(tmp_path, jira, categories=CATEGORIES, ranges=ranges, policy="ticket: {project: VM}\n")
+    return Commands(tmp_path, jira, categories=CATEGORIES, ranges=ranges, policy=POLICY)
 
 
 def listed(run: Commands) -> list[dict[str, object]]:
