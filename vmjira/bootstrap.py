@@ -25,6 +25,7 @@ from vmjira.domain.rulebook import Rulebook
 from vmjira.flows import queue
 from vmjira.flows.deliver import attempt
 from vmjira.flows.ports import Outside, Unit
+from vmjira.flows.react import react
 from vmjira.flows.readahead import ReadAhead
 from vmjira.flows.rules import read_rules, rules_in_force
 from vmjira.rendering import Renderer
@@ -109,7 +110,10 @@ class Application:
         return self.load_rules().policy.timezone if self.settings.rules.is_dir() else ZoneInfo("UTC")
 
     def _handlers(self) -> dict[str, queue.Attempt]:
-        return {queue.DELIVER: lambda id: attempt(self.outside, id)}
+        return {
+            queue.DELIVER: lambda id: attempt(self.outside, id),
+            queue.REACT: lambda id: react(self.outside, id),
+        }
 
     @contextmanager
     def worker(self, *, threads: int = 8) -> Iterator[int]:

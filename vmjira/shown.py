@@ -61,9 +61,10 @@ def show_ticket(out: Console, ticket: Mapping[str, Any]) -> None:
     out.print(_table("Most vulnerable hosts", ["host", "#score", "#findings"], top))
     for name, hosts in ticket["hosts"].items():
         out.print(_table(f"{name}: {len(hosts)} hosts", ["host"], [[host] for host in hosts]))
+    show_operations(out, ticket["operations"])
 
 
-_HEAD = ("identifier", "key", "status", "previous", "next")
+_HEAD = ("identifier", "key", "status", "closing", "closed_at", "reopened", "previous", "next")
 
 
 def show_operations(out: Console, operations: Sequence[Mapping[str, Any]]) -> None:

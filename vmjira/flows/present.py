@@ -47,16 +47,23 @@ def ticket_json(row: TicketRow, cell: CellNumbers | None, cell_tickets: Iterable
 
 
 def one_ticket(outside: Outside, identifier: str) -> dict[str, Any]:
-    """A ticket with the hosts behind its numbers: by its identifier or its key."""
+    """A ticket with the hosts behind its numbers, and all that was done to it and why: by its identifier or its key."""
     with outside.store.reading() as unit:
         rows = unit.tickets()
         row = next((each for each in rows if identifier in (each.identifier, each.key)), None)
         if row is None:
             raise VmjiraError(f"ticket '{identifier}': there is none with this identifier or key; see `vmjira tickets`")
         cells = unit.cell_numbers(ranges=[row.range])
+        done = [operation_json(each) for each in unit.operations(identifier=row.identifier)]
     cell = next((each for each in cells if (each.category, each.ordinal) == (row.category, row.ordinal)), None)
     rows = [each for each in rows if (each.category, each.range) == (row.category, row.range)]
-    return {**ticket_json(row, cell, rows), "hosts": hosts_behind(outside.store, row)}
+    closing = {
+        "closing": row.closing,
+        "closed_at": row.closed_at.isoformat() if row.closed_at else None,
+        "reopened": row.reopened,
+    }
+    hosts = hosts_behind(outside.store, row)
+    return {**ticket_json(row, cell, rows), **closing, "hosts": hosts, "operations": done}
 
 
 def all_tickets(store: Store) -> list[dict[str, Any]]:
