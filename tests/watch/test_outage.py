@@ -28,6 +28,7 @@ RANGES = "ranges:\n" + "".join(
 POLICY = """\
 ticket: {project: VM, transition_fields: {resolution: {name: Done}}}
 accept: {resolutions: [Risk Accepted]}
+limits: {create: 1000}
 calls_per_second: 100
 """
 EVENTS = ["jira:issue_updated", "jira:issue_deleted", "comment_created"]

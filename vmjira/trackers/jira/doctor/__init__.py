@@ -29,7 +29,7 @@ def diagnose(tracker: JiraTracker, rulebook: Rulebook, where: Where = lambda pla
             checks += _told(group)
     except TrackerError as error:
         checks.append(Check(False, str(error), "mend this first; the checks after it were not made"))
-    return checks
+    return list(dict.fromkeys(checks))  # what several projects have in common is said once
 
 
 Group = Callable[[], Iterable[Check]]

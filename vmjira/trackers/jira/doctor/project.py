@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vmjira.domain.ticket import LABEL
-from vmjira.errors import TrackerRefused
-from vmjira.trackers.jira.calls import Call
+from vmjira.trackers.jira.calls import Call, Refusal
 from vmjira.trackers.jira.doctor.asked import Asked, Kind
 from vmjira.trackers.jira.doctor.check import Check, choice, named
 from vmjira.trackers.jira.doctor.known import Known
@@ -186,7 +185,8 @@ def _status(known: Known, each: Asked) -> Iterator[Check]:
         right = statuses[found] in GOAL[each.kind]
         what = f"`transitions.{each.kind}`: status {each.name!r} in {each.rules.project!r}"
         good = [name for name, kind in statuses.items() if kind in GOAL[each.kind]]
-        about = f" is of category {statuses[found]!r}, so Jira does not count that as {each.kind}"
+        state = "closed" if each.kind == "close" else "open"
+        about = f" is of category {statuses[found]!r}, so Jira does not count it as {state}"
         yield Check(right, what + ("" if right else about), f"choose one of {', '.join(good) or 'none'}")
 
 
@@ -233,6 +233,7 @@ _WISHES: Mapping[Kind, Callable[[Known, Asked], Iterable[Check]]] = {
 def visible(known: Known, project: str) -> Check:
     try:
         known.components(project)
-    except TrackerRefused as error:
-        return Check(False, str(error), "check the key, and that our account may browse it")
+    except Refusal as refusal:
+        how = "check the key, and that our account may browse it"
+        return Check(False, f"project {project!r} cannot be read: {refusal.words or refusal.status}", how)
     return Check(True, f"project {project!r} exists")
