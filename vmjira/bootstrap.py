@@ -69,6 +69,7 @@ class Application:
                 browse_url=self.settings.jira_browse_url,
                 user=self.settings.jira_user,
                 token=jira.Secret(self.settings.jira_token),
+                webhook_secret=jira.Secret(self.settings.webhook_secret),
                 search_lag=self.settings.search_lag,
             ),
             calls_per_second=lambda: self._policy().calls_per_second,

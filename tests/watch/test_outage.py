@@ -20,13 +20,15 @@ from vmjira.flows.events import parse
 from vmjira.flows.ports import DeliveryRow
 from vmjira.flows.react import react
 
-OFFICES = 15  # with two categories and two weeks: 60 tickets
+OFFICES, AGAIN = 20, 10  # with two categories, half of the offices in two weeks: 60 tickets
+TICKETS = 2 * (OFFICES + AGAIN)
 RANGES = "ranges:\n" + "".join(
     f"  - {{id: office{n}, title: Office {n}, networks: [10.{n}.0.0/16]}}\n" for n in range(OFFICES)
 )
 POLICY = """\
 ticket: {project: VM, transition_fields: {resolution: {name: Done}}}
 accept: {resolutions: [Risk Accepted]}
+limits: {create: 1000}
 calls_per_second: 100
 """
 EVENTS = ["jira:issue_updated", "jira:issue_deleted", "comment_created"]
@@ -39,9 +41,9 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with running(folder, "datacenter") as jira, a_world(folder / "world", jira) as world:
         world.write_rules(ranges=RANGES, policy=POLICY)
         world.fold(week(23), {f"10.{n}.0.1": [SMB, APACHE] for n in range(OFFICES)})
-        world.fold(week(24), {f"10.{n}.0.1": [SMB, APACHE, RDP, NGINX] for n in range(OFFICES)})
+        world.fold(week(24), {f"10.{n}.0.1": [SMB, APACHE, RDP, NGINX] for n in range(AGAIN)})
         assert world.reconcile() == []
-        assert len(keys_of(world)) == 4 * OFFICES
+        assert len(keys_of(world)) == TICKETS
     return folder
 
 
@@ -113,8 +115,8 @@ def test_after_one_reconciliation_all_is_as_if_it_had_been_up(before: Path, tmp_
         assert world.reconcile(everything=True) == []
     differing = {name: (up[name], down[name]) for name in up if up[name] != down[name]}
     assert not differing
-    assert len({ticket for ticket, _, _ in found}) > 4 * OFFICES * 5 // 8
-    assert sum(each["gone"] for each in up.values()) == sum(number % 8 == 3 for number in range(4 * OFFICES))
+    assert len({ticket for ticket, _, _ in found}) > TICKETS // 2
+    assert sum(each["gone"] for each in up.values()) == sum(number % 8 == 3 for number in range(TICKETS))
 
 
 def keys_of(world: World) -> list[str]:

@@ -219,7 +219,7 @@ def test_a_closing_that_nobody_told_us_of_is_answered_once(world: World):
     key = world.key(W24)
     jira.close(key)
     ((ticket, what, done),) = world.reconcile()
-    assert (ticket, what) == (W24, "is 'Done', and nobody told us") and "closed is queued" in done
+    assert (ticket, what) == (W24, "is 'Done', not 'To Do' as we knew") and "closed is queued" in done
     assert len(jira.comments(key)) == 1
     with world.store.reading() as unit:
         row = unit.ticket(W24)

@@ -49,7 +49,7 @@ def _differences(row: TicketRow, issue: Issue, standing: str) -> Iterator[str]:
         yield "is there again, though we took it for deleted"
     if issue.key != row.key:
         yield f"was moved: {row.key} is {issue.key} now"
-    if closed != (row.status_category == "done") or (row.status and row.status != issue.status):
+    if closed != (row.status_category == "done") or row.status != issue.status:
         yield f"is {issue.status!r}, " + (f"not {row.status!r} as we knew" if row.status else "and nobody told us")
     elif closed != bool(row.closing):
         yield f"is {issue.status!r}, and nothing was decided about that"
