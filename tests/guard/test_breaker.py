@@ -79,6 +79,11 @@ def test_losing_exactly_the_share_of_the_policy_is_allowed(share: float, trips: 
     assert bool(after.trips) == trips
 
 
+@pytest.mark.parametrize(("left", "trips"), [(16, False), (15, True)])
+def test_losing_exactly_that_share_of_the_hosts_is_allowed_too(left: int, trips: bool) -> None:
+    assert bool(folded(fold_all(sweep(0)), sweep(7, hosts=HOSTS[:left])).trips) == trips
+
+
 def test_a_share_of_one_believes_everything() -> None:
     after = folded(fold_all(sweep(0)), sweep(7, hosts=HOSTS[:1], checks=[]), 1.0)
     assert after.trips == ()
@@ -184,6 +189,33 @@ def test_a_rescan_of_a_few_hosts_begins_no_round_and_loses_none() -> None:
     assert after.trips == ()
 
 
+@pytest.mark.parametrize("rescan", [True, False])
+def test_a_few_hosts_that_are_well_do_not_bring_the_others_back(rescan: bool) -> None:
+    few = sweep(8, hosts=HOSTS[:2], rescan=rescan)
+    for loss in (sweep(7, checks=CHECKS[:5]), sweep(7, hosts=HOSTS[:12])):
+        after = folded(folded(fold_all(sweep(0)), loss).knowledge, few)
+        assert [trip.range for trip in after.trips] == ["boston"]
+        assert after.healed == frozenset()
+
+
+def test_a_host_that_comes_back_after_rounds_is_not_compared_with_long_ago() -> None:
+    knowledge = fold_all(sweep(0))
+    for week in (1, 2):
+        knowledge = folded(knowledge, sweep(7 * week, hosts=HOSTS[:17])).knowledge
+    back = scan(day(21), HOSTS, [finding(host, check) for host in HOSTS[:17] for check in CHECKS[:9]])
+    assert folded(knowledge, back).trips == ()
+
+
+def test_a_finding_of_a_range_in_doubt_is_not_fixed_on_a_host_that_has_just_left_it() -> None:
+    rules = replace(RULES, ranges=tuple(replace(one, identity=("hostname",)) for one in (BOSTON, LAB)))
+    names = [{"host": ip, "ip": ip, "hostname": f"pc{number}"} for number, ip in enumerate(HOSTS)]
+    start = fold(Knowledge(), scan(day(0), names, [finding(ip, check) for ip in HOSTS for check in CHECKS]), rules)
+    left = [*names[:19], {"host": "x", "ip": "10.1.5.1", "hostname": "pc19"}]
+    after = fold(start.knowledge, scan(day(7), left), rules)
+    assert [trip.range for trip in after.trips] == ["boston"]
+    assert endings(after.knowledge) == {None: 200, "moved": 10}
+
+
 def test_hosts_that_move_elsewhere_are_not_missing_and_bring_no_past_along() -> None:
     away = [f"10.1.5.{number}" for number in range(20)]
     names = [{"host": ip, "ip": ip, "hostname": f"pc{number}"} for number, ip in enumerate([*HOSTS, *away])]
@@ -202,7 +234,7 @@ def test_new_rules_that_move_hosts_elsewhere_make_none_missing() -> None:
     moved = apply_rules(fold_all(sweep(0)), rules, at=day(3)).knowledge
     after = fold(moved, sweep(7, checks=CHECKS[:9]), rules)
     assert after.trips == ()
-    assert folded(after.knowledge, sweep(8, checks=CHECKS[:9])).trips == ()
+    assert fold(moved, sweep(7, hosts=HOSTS[:1] + HOSTS[10:], checks=CHECKS[:9]), rules).trips == ()
 
 
 def test_hosts_of_a_range_in_doubt_are_not_given_up() -> None:

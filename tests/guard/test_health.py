@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -182,6 +183,19 @@ def timed(call: Callable[[], Any]) -> float:
 
 
 # --- metrics
+
+
+def test_every_check_and_every_metric_is_on_the_page_about_monitoring(world: World):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    world.ingest(sweep(0))
+    fill(world)
+    with world.store.begin() as unit:
+        unit.put_mark(Mark("reconciled", NOW))
+    app, calls = client(world), TrackerCalls()
+    names = {family.name for family in calls.registry.collect()} | {name for name, *_ in metrics(app)}
+    assert len(names) == 13
+    for name in [*names, *ready(app)[1], "/healthz", "/readyz", "/metrics", "VMJIRA_METRICS"]:
+        assert f"`{name}`" in page or f"{name}=" in page, name
 
 
 def test_metrics_of_an_empty_vmjira_are_well_formed(anywhere: World):

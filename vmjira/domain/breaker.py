@@ -56,17 +56,17 @@ def found(hosts: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
 
 
 def tripped(
-    baseline: pl.DataFrame, seen: pl.DataFrame, rounds: Mapping[str, int], *, scanner: str, share: float, rescan: bool
+    baseline: pl.DataFrame, seen: pl.DataFrame, rounds: Mapping[str, int], *, scanner: str, share: float
 ) -> list[Trip]:
     """Where a scan lost more than `share` of the hosts, or of the findings, of a range. `seen`: as `found` says.
 
     Hosts are counted by rounds: those of the round before which were not looked at in this one, be it by this scan or
-    by an earlier part of the round. A `rescan` is of some hosts only, so it can lose none.
+    by another part of the round. So a scan of a few hosts once more loses none.
     """
     lost = _losses(baseline, seen, rounds, scanner)
     hosts = (pl.col("hosts") >= FEWEST_HOSTS) & (pl.col("hosts_lost") / pl.col("hosts") > share)
     findings = (pl.col("findings") >= FEWEST_FINDINGS) & (pl.col("findings_lost") / pl.col("findings") > share)
-    over = lost.filter(findings if rescan else hosts | findings).sort("range")
+    over = lost.filter(hosts | findings).sort("range")
     return [Trip(scanner=scanner, **row) for row in over.iter_rows(named=True)]
 
 

@@ -82,7 +82,7 @@ def _guard(
 ) -> tuple[Knowledge, tuple[Trip, ...], frozenset[str]]:
     """The knowledge with the scan's numbers in its baseline, where the breaker trips, and where it does no more."""
     share, scanner = rulebook.policy.breaker, scan.scanner
-    trips = breaker.tripped(now.baseline, seen, rounds, scanner=scanner, share=share, rescan=scan.rescan)
+    trips = breaker.tripped(now.baseline, seen, rounds, scanner=scanner, share=share)
     after = breaker.remember(now.baseline, seen, rounds, scanner=scanner, trips=trips)
     healed = breaker.in_doubt(now.baseline, scanner) & rounds.keys() - {trip.range for trip in trips}
     return replace(now, baseline=after), tuple(trips), frozenset(healed)

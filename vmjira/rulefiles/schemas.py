@@ -176,7 +176,7 @@ class PolicyFile(Keys):
         "nothing of that range is called fixed or closed because of it until it is released, or the next scan has "
         "them again. 1 switches this off.",
         0.3,
-        between=(0.0, 1.0),
+        between=(0, 1),
         default=POLICY.breaker,
     )
     calls_per_second = Number(
