@@ -1,10 +1,12 @@
 """How many webhooks a second are acknowledged, and that none is lost and none handled twice, whatever is killed.
 
-`python -m bench.webhooks` sends 10,000 webhooks (a tenth of them twice, in no order, half as Cloud and half as Data
-Center sends them) from 32 clients to vmjira as the Procfile starts it, while a worker works off what came in and the
-tracker, the stand-in, answers in 100 ms. It does so three times: to a floor (the same gunicorn, one SQLite insert a
-request and nothing else), undisturbed, and with web server and worker killed (SIGKILL) three times in between;
-clients then try again, as Cloud does. `--handler mark` only marks events as done instead of deciding.
+`python -m bench.webhooks` plays a week of a made-up campaign, closes every second ticket of it, and tells vmjira, as
+the Procfile starts it, in 10,000 webhooks from 32 clients (a tenth of them twice, in no order, half of them as Cloud
+and half as Data Center sends them). Meanwhile a worker works them off, and the tracker, the stand-in, takes 100 ms for
+every answer. It does so three times: to a floor (the same gunicorn, one SQLite insert a request and nothing else),
+undisturbed, and with web server and worker killed (SIGKILL) three times in between; clients then try again, as Cloud
+does. None lost: every event was decided upon, and every closed ticket has a comment that says so. None twice: it has
+only one.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import hmac
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -22,10 +26,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -33,18 +36,19 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from flask import Flask, request
-from sqlalchemy import create_engine, text
 
 from vmjira.bootstrap import Application, configure_logging
-from vmjira.flows import queue
-from vmjira.flows.operations import new_operation
-from vmjira.processes import work
+from vmjira.flows.ingest import ingest
+from vmjira.flows.rules import rules_in_force
+from vmjira.flows.waiting import wait_until_delivered
+from vmjira.sandbox.campaign import write_campaign
 from vmjira.settings import load_settings
+from vmjira.trackers import jira
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRET, TOKEN = "for the bench only", "sandbox-token"
 WEB, JIRA = 18600, 18601
-ISSUES = 500
+ADMIN = "sandbox-admin-token"
 TARGETS = "p95 under 50 ms, over 300 a second"
 FLOOR = "VMJIRA_BENCH_FLOOR"
 
@@ -76,17 +80,16 @@ class Outcome:
 # --- what is sent -----------------------------------------------------------------------------------------------------
 
 
-def events(count: int, *, run: str) -> list[Sent]:
-    """As many different events, and a tenth of them again, shuffled."""
+def events(count: int, issues: Sequence[tuple[str, str]], *, run: str) -> list[Sent]:
+    """As many different events, and a tenth of them again, shuffled. `issues`: id and key of each."""
     chance = random.Random(run)
-    made = [event(number, run) for number in range(count)]
+    made = [event(number, issues[number % len(issues)], run) for number in range(count)]
     every = made + chance.sample(made, count // 10)
     chance.shuffle(every)
     return every
 
 
-def event(number: int, run: str) -> Sent:
-    issue = number % ISSUES
+def event(number: int, issue: tuple[str, str], run: str) -> Sent:
     cloud = number % 2 == 0
     person = {"accountId": "5c5f880629be9642ba529340"} if cloud else {"name": "admin", "key": "admin"}
     body = {
@@ -95,8 +98,8 @@ def event(number: int, run: str) -> Sent:
         "issue_event_type_name": "issue_generic",
         "user": {**person, "displayName": "Admin", "active": True},
         "issue": {
-            "id": str(10_001 + issue),
-            "key": f"VM-{issue + 1}",
+            "id": issue[0],
+            "key": issue[1],
             "fields": {
                 "status": {"name": "Done", "statusCategory": {"key": "done"}},
                 "description": f"{run} " + "|10.1.2.3|host.example.com|3 findings|\n" * 200,
@@ -177,22 +180,6 @@ def floor() -> Flask:
     return app
 
 
-class Marking(Application):
-    """Marks events as done; what it does besides counts how often each was handled."""
-
-    def _handlers(self) -> dict[str, queue.Attempt]:
-        return {**super()._handlers(), queue.REACT: self._mark}
-
-    def _mark(self, delivery_id: str) -> None:
-        time.sleep(0.1)  # as long as the tracker takes
-        now = datetime.now(UTC)
-        with self.store.begin() as unit:
-            row = unit.delivery(delivery_id)
-            if row and row.state == "queued":
-                unit.update_delivery(delivery_id, state="done", decided_at=now)
-                unit.add_operations([new_operation("bench", delivery_id, "handled", plan="bench", now=now)])
-
-
 @contextmanager
 def process(command: list[str], environ: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A process group that is killed at the end."""
@@ -224,21 +211,15 @@ def from_procfile(name: str) -> str:
     return next(line.partition(":")[2].strip() for line in lines if line.startswith(f"{name}:"))
 
 
-def web_command(application: str = "app:app") -> list[str]:
-    return ["sh", "-c", "exec " + from_procfile("web").replace("app:app", f"'{application}'")]
+def command_of(name: str, application: str = "app:app") -> list[str]:
+    return ["sh", "-c", "exec " + from_procfile(name).replace("app:app", f"'{application}'")]
 
 
-def worker_command(handler: str) -> list[str]:
-    if handler == "mark":
-        return [sys.executable, "-m", "bench.webhooks", "--as-worker"]
-    return ["sh", "-c", "exec " + from_procfile("worker")]
-
-
-def wait_for_web() -> None:
+def wait_for_web(port: int = WEB, path: str = "/healthz") -> None:
     while True:
-        connection = HTTPConnection("127.0.0.1", WEB, timeout=5)
+        connection = HTTPConnection("127.0.0.1", port, timeout=5)
         try:
-            connection.request("GET", "/healthz")
+            connection.request("GET", path)
             connection.getresponse().read()
         except OSError:
             time.sleep(0.05)
@@ -251,8 +232,8 @@ def wait_for_web() -> None:
 class House:
     """Web server and worker, which may be killed and started again."""
 
-    def __init__(self, environ: dict[str, str], handler: str) -> None:
-        self._environ, self._handler = environ, handler
+    def __init__(self, environ: dict[str, str]) -> None:
+        self._environ = environ
         self._stack = ExitStack()
         self.kills = 0
         self.computed = 0.0  # by web servers that were killed
@@ -262,8 +243,8 @@ class House:
         return self.computed + cpu_seconds(self._web) - self._before
 
     def __enter__(self) -> House:
-        self._stack.enter_context(process(worker_command(self._handler), self._environ))
-        self._web = self._stack.enter_context(process(web_command(), self._environ))
+        self._stack.enter_context(process(command_of("worker"), self._environ))
+        self._web = self._stack.enter_context(process(command_of("web"), self._environ))
         wait_for_web()
         self._before = cpu_seconds(self._web)
         return self
@@ -278,34 +259,55 @@ class House:
         self.__enter__()
 
 
-# --- what became of it ------------------------------------------------------------------------------------------------
+# --- the tickets ------------------------------------------------------------------------------------------------------
 
 
-def drained(url: str, prefix: str, *, seconds: float) -> float:
-    """Wait until nothing is queued any more; how long that took."""
-    engine, began = create_engine(url), time.perf_counter()
-    while True:
-        with engine.connect() as connection:
-            left = connection.scalar(text("SELECT count(*) FROM deliveries WHERE state = 'queued'"))
-        took = time.perf_counter() - began
-        if not left:
-            return took
-        if took > seconds:
-            raise SystemExit(f"{prefix}: {left} events are still queued after {took:.0f} s")
-        time.sleep(0.5)
+class Tickets:
+    """Those of a week of the campaign; every second one is closed by an administrator."""
 
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        shutil.copytree(ROOT / "rules", folder / "rules")
+        policy = folder / "rules" / "policy.yaml"
+        policy.write_text(re.sub("calls_per_second: .*", "calls_per_second: 100", policy.read_text()))
+        self.app = Application(load_settings(environ, dotenv=folder / "none"))
+        with self.app.reader() as read:
+            ingest(self.app.outside, write_campaign(folder / "scans", weeks=1), read, self.app.load_rules)
+        with self.app.worker():
+            wait_until_delivered(self.app.store, lambda done, total: None)
+            with self.app.store.reading() as unit:
+                self.rows = unit.tickets()
+        admin = jira.connect(
+            jira.JiraSettings(url=self.app.settings.jira_url, token=jira.Secret(ADMIN)), calls_per_second=lambda: 100
+        )()
+        rules = rules_in_force(self.app.outside).policy.ticket
+        rules = replace(rules, transition_fields={"resolution": {"name": "Done"}})
+        self.closed = [row.key or "" for row in self.rows[::2]]
+        for key in self.closed:
+            admin.transition(key, "close", rules)
+        self._before = self._comments()
 
-def verdict(url: str, expected: int) -> str:
-    """None lost, none twice: by the rows, and by what was done for each."""
-    with create_engine(url).connect() as connection:
-        kept = connection.scalar(text("SELECT count(*) FROM deliveries"))
-        done = connection.scalar(text("SELECT count(*) FROM deliveries WHERE state <> 'queued'"))
-        flows = connection.scalar(text("SELECT count(*) FROM workflow_status WHERE name = 'react'"))
-        twice = connection.scalar(
-            text("SELECT count(*) FROM (SELECT 1 FROM operations GROUP BY identifier, reason HAVING count(*) > 1)")
-        )
-    lost = expected - done
-    return f"{kept} kept, {flows} queued, {done} handled: {lost} lost, {twice} handled twice"
+    @property
+    def issues(self) -> list[tuple[str, str]]:
+        return [(row.issue_id or "", row.key or "") for row in self.rows]
+
+    def _comments(self) -> Counter[str]:
+        tracker = self.app.tracker()
+        return Counter({row.key or "": len(tracker.comments(row.key or "")) for row in self.rows})
+
+    def queued(self) -> int:
+        with self.app.store.reading() as unit:
+            return len(unit.deliveries("queued", limit=1_000_000)) + unit.count_operations("queued")
+
+    def verdict(self, expected: int) -> str:
+        with self.app.store.reading() as unit:
+            states = Counter(row.state for row in unit.deliveries(limit=1_000_000))
+            for words in {row.answer for row in unit.deliveries("failed", limit=10)}:
+                print(f"  failed: {words}")
+        told = {key: count - self._before[key] for key, count in self._comments().items()}
+        lost = expected - states["done"] + sum(not told[key] for key in self.closed)
+        twice = sum(count > (key in self.closed) for key, count in told.items())
+        closed = f"{len(self.closed)} of {len(told)} tickets were closed, {sum(told.values())} comments"
+        return f"events {dict(states)}; {closed}: {lost} lost, {twice} handled twice"
 
 
 # --- the runs ---------------------------------------------------------------------------------------------------------
@@ -315,8 +317,9 @@ def environment(folder: Path) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("JIRA_", "VMJIRA_"))},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONPATH": str(ROOT),  # this checkout, whichever is installed
         "VMJIRA_DATA": str(folder / "data"),
-        "VMJIRA_RULES": str(ROOT / "rules"),
+        "VMJIRA_RULES": str(folder / "rules"),
         "VMJIRA_LISTEN": f"127.0.0.1:{WEB}",
         "VMJIRA_LOG": "error",
         "JIRA_URL": f"http://127.0.0.1:{JIRA}",
@@ -326,12 +329,12 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def run_floor(folder: Path, count: int, clients: int) -> Outcome:
+def run_floor(folder: Path, given: argparse.Namespace) -> Outcome:
     folder.mkdir()
-    with process(web_command("bench.webhooks:floor()"), environment(folder)) as web:
+    with process(command_of("web", "bench.webhooks:floor()"), environment(folder)) as web:
         wait_for_web()
         before = cpu_seconds(web)
-        outcome = send(events(count, run="floor"), clients)
+        outcome = send(events(given.events, [("1", "VM-1")], run="floor"), given.clients)
         outcome.cpu = cpu_seconds(web) - before
         return outcome
 
@@ -339,48 +342,67 @@ def run_floor(folder: Path, count: int, clients: int) -> Outcome:
 def run_vmjira(folder: Path, given: argparse.Namespace, *, kills: int) -> Outcome:
     folder.mkdir()
     environ = environment(folder)
-    url = load_settings(environ, dotenv=folder / "none").database_url
-    application = Application(load_settings(environ, dotenv=folder / "none"))
-    assert application.store  # the tables are there before two processes look for them
-    sent = events(given.events, run="killed" if kills else "calm")
-    with House(environ, given.handler) as house:
-        due = [len(sent) * (number + 1) // (kills + 1) for number in range(kills)]
-        restarts: list[threading.Thread] = []
-
-        def acknowledged(count: int) -> None:
-            if count in due:
-                restarts.append(threading.Thread(target=house.kill_and_restart))
-                restarts[-1].start()
-
-        outcome = send(sent, given.clients, acknowledged=acknowledged)
-        for restart in restarts:
-            restart.join()
-        outcome.cpu = house.cpu
-        took = drained(url, folder.name, seconds=given.patience)
+    with sandbox(folder, environ):
+        tickets = Tickets(folder, environ)
+        slow_down()
+        sent = events(given.events, tickets.issues, run=folder.name)
+        with House(environ) as house:
+            outcome = send(sent, given.clients, acknowledged=Killer(house, len(sent), kills))
+            outcome.cpu = house.cpu
+            began = time.perf_counter()
+            while left := tickets.queued():
+                if time.perf_counter() - began > given.patience:
+                    raise SystemExit(f"{folder.name}: {left} are still queued after {given.patience:.0f} s")
+                time.sleep(0.5)
+            took = time.perf_counter() - began
         print(f"  {folder.name}: {dict(outcome.tries)}, killed {house.kills} times; worked off {took:.0f} s later")
-    print(f"  {folder.name}: {verdict(url, given.events)}")
+        print(f"  {folder.name}: {tickets.verdict(given.events)}", flush=True)
     return outcome
+
+
+@contextmanager
+def sandbox(folder: Path, environ: dict[str, str]) -> Iterator[None]:
+    command = ["sandbox", "--listen", f"127.0.0.1:{JIRA}", "--database", str(folder / "jira.sqlite")]
+    with process([sys.executable, "-m", "vmjira", *command], environ):
+        wait_for_web(JIRA, "/rest/api/2/serverInfo")
+        yield
+
+
+def slow_down() -> None:
+    """Every answer of the tracker takes 100 ms from now on."""
+    connection, fault = HTTPConnection("127.0.0.1", JIRA, timeout=20), {"path": "", "delay": 0.1, "times": 10**9}
+    connection.request("POST", "/sandbox/faults", json.dumps(fault), {"Content-Type": "application/json"})
+    assert connection.getresponse().status == 201
+
+
+class Killer:
+    """Kills the house, and starts it again, each time when another part of all is acknowledged."""
+
+    def __init__(self, house: House, total: int, kills: int) -> None:
+        self._house, self._one_at_a_time = house, threading.Lock()
+        self._due = {total * (number + 1) // (kills + 1) for number in range(kills)}
+
+    def __call__(self, count: int) -> None:
+        """Called by the client whose webhook was the last: it sends no other one before all is up again."""
+        if count in self._due:
+            with self._one_at_a_time:
+                self._house.kill_and_restart()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--handler", choices=("react", "mark"), default="react")
-    parser.add_argument("--patience", type=float, default=900, help="seconds for the worker to work everything off")
+    parser.add_argument(
+        "--patience", type=float, default=900, help="seconds for the worker to work everything off afterwards"
+    )
     parser.add_argument("--only", choices=("floor", "calm", "killed"))
-    parser.add_argument("--as-worker", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     configure_logging("error")
-    if given.as_worker:
-        work(Marking(load_settings()), 8)
-        return
-    with TemporaryDirectory() as name, ExitStack() as stack:
+    with TemporaryDirectory() as name:
         folder = Path(name)
-        sandbox = ["sandbox", "--listen", f"127.0.0.1:{JIRA}", "--database", str(folder / "jira.sqlite")]
-        stack.enter_context(process([sys.executable, "-m", "vmjira", *sandbox], environment(folder)))
         runs: dict[str, Callable[[], Outcome]] = {
-            "floor": lambda: run_floor(folder / "floor", given.events, given.clients),
+            "floor": lambda: run_floor(folder / "floor", given),
             "calm": lambda: run_vmjira(folder / "calm", given, kills=0),
             "killed": lambda: run_vmjira(folder / "killed", given, kills=3),
         }
