@@ -28,7 +28,9 @@ from vmjira.store import tables
 from vmjira.web import create_app
 from vmjira.web.metrics import TrackerCalls
 
-NOW = datetime.now(UTC)
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 def client(world: World, rulebook: Callable[[], Rulebook | None] = lambda: None) -> FlaskClient:
@@ -58,14 +60,14 @@ def fill(world: World) -> None:
     with world.store.begin() as unit:
         unit.add_operations(
             [
-                OperationRow("1", "create", "a.b.1", "why", state="done", planned_at=NOW - timedelta(days=9)),
-                OperationRow("2", "update", "a.b.1", "why", planned_at=NOW - timedelta(minutes=5)),
-                OperationRow("3", "update", "a.b.2", "why", planned_at=NOW - timedelta(minutes=4)),
-                OperationRow("4", "close", "a.b.1", "why", state="refused", planned_at=NOW),
+                OperationRow("1", "create", "a.b.1", "why", state="done", planned_at=now() - timedelta(days=9)),
+                OperationRow("2", "update", "a.b.1", "why", planned_at=now() - timedelta(minutes=5)),
+                OperationRow("3", "update", "a.b.2", "why", planned_at=now() - timedelta(minutes=4)),
+                OperationRow("4", "close", "a.b.1", "why", state="refused", planned_at=now()),
             ]
         )
-        unit.add_delivery(DeliveryRow("d1", NOW - timedelta(seconds=90), {}, b"{}"))
-        unit.add_delivery(DeliveryRow("d2", NOW - timedelta(hours=2), {}, b"{}", state="ignored"))
+        unit.add_delivery(DeliveryRow("d1", now() - timedelta(seconds=90), {}, b"{}"))
+        unit.add_delivery(DeliveryRow("d2", now() - timedelta(hours=2), {}, b"{}", state="ignored"))
 
 
 @contextmanager
@@ -108,7 +110,7 @@ def test_work_that_waits_long_with_no_worker_to_do_it_is_not_ready(
     world: World, minutes: int, worker: bool, status: int
 ):
     with world.store.begin() as unit:
-        unit.add_operations([OperationRow("1", "update", "a.b.1", "", planned_at=NOW - timedelta(minutes=minutes))])
+        unit.add_operations([OperationRow("1", "update", "a.b.1", "", planned_at=now() - timedelta(minutes=minutes))])
         if worker:
             unit.claim_slot("here", 1, datetime.now(UTC), stale_after=15)
     assert ready(client(world))[0] == status
@@ -117,7 +119,7 @@ def test_work_that_waits_long_with_no_worker_to_do_it_is_not_ready(
 def test_ready_tells_the_age_of_the_last_scan_and_of_the_last_reconciliation(world: World):
     world.ingest(sweep(0))
     with world.store.begin() as unit:
-        unit.put_mark(Mark("reconciled", NOW - timedelta(hours=3)))
+        unit.put_mark(Mark("reconciled", now() - timedelta(hours=3)))
     _, checks = ready(client(world, lambda: rules_in_force(world.outside)))
     assert checks["scans"]["age_seconds"] > 86400 * 100
     assert 3 * 3600 <= checks["reconciliation"]["age_seconds"] < 3 * 3600 + 60
@@ -158,7 +160,7 @@ def test_ready_and_metrics_are_quick_with_fifty_thousand_tickets_and_operations(
     }  # fmt: skip
     operation = {
         "operation": "update", "reason": "", "details": {}, "plan": "", "attempts": 0, "answer": "",
-        "planned_at": NOW - timedelta(minutes=1),
+        "planned_at": now() - timedelta(minutes=1),
     }  # fmt: skip
     with world.store.begin() as unit:
         rows = [ticket | {"identifier": f"t{n}", "ordinal": n, "key": f"VM-{n}"} for n in range(50_000)]
@@ -190,7 +192,7 @@ def test_every_check_and_every_metric_is_on_the_page_about_monitoring(world: Wor
     world.ingest(sweep(0))
     fill(world)
     with world.store.begin() as unit:
-        unit.put_mark(Mark("reconciled", NOW))
+        unit.put_mark(Mark("reconciled", now()))
     app, calls = client(world), TrackerCalls()
     names = {family.name for family in calls.registry.collect()} | {name for name, *_ in metrics(app)}
     assert len(names) == 13

@@ -47,6 +47,7 @@ class Server:
 
     @property
     def queued(self) -> list[str]:
+        assert self.app.outside.queue  # its tables are made when it is first needed
         with self.app.store.reading() as unit:
             table = "workflow_status" if unit.connection.dialect.name == "sqlite" else "dbos.workflow_status"
             found = unit.connection.exec_driver_sql(f"SELECT workflow_uuid FROM {table} WHERE name = 'react'")

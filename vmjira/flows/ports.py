@@ -461,6 +461,11 @@ class OperationQueue(Protocol):
     def put_event(self, unit: Unit, delivery: DeliveryRow) -> None:
         """Queue a webhook for `react`, in the transaction of `unit`; those of one issue stay in order."""
 
+    def put_work(self, unit: Unit, queue: str, id: str, *, workflow: str, partition: str) -> None:
+        """Queue `id` in the transaction of `unit`: it is worked off exactly if the row of that id exists.
+
+        The same `workflow` is queued only once; what has the same `partition` is worked off in order."""
+
 
 class TicketReader(Protocol):
     def read(self, tracker: Tracker, key: str) -> Issue | None:

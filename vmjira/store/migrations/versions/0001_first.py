@@ -45,19 +45,11 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("attempts", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
     )
     op.create_index(op.f("ix_deliveries_issue"), "deliveries", ["issue"], unique=False)
     op.create_index(op.f("ix_deliveries_received_at"), "deliveries", ["received_at"], unique=False)
     op.create_index(op.f("ix_deliveries_state"), "deliveries", ["state"], unique=False)
-    op.create_table(
-        "marks",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("details", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_marks")),
-    )
     op.create_table(
         "operations",
         sa.Column("id", sa.Text(), nullable=False),
@@ -123,7 +115,6 @@ def upgrade() -> None:
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closing", sa.Text(), nullable=False),
         sa.Column("reopened", sa.Integer(), nullable=False),
-        sa.Column("noted", sa.Integer(), nullable=False),
         sa.Column("status", sa.Text(), nullable=True),
         sa.Column("status_category", sa.Text(), nullable=True),
         sa.Column("gone", sa.Boolean(), nullable=False),
@@ -133,7 +124,6 @@ def upgrade() -> None:
         sa.Column("facts", sa.Text(), nullable=False),
         sa.Column("shown", sa.Text(), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
-        sa.Column("described", sa.Text(), nullable=False),
         sa.Column("verified", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("identifier", name=op.f("pk_tickets")),
