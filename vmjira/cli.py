@@ -15,6 +15,7 @@ from vmjira.bootstrap import Application, configure_logging
 from vmjira.cliparts import JSON, err, out, pass_app, print_json
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
+from vmjira.scannercommands import scanners
 from vmjira.settings import load_settings
 from vmjira.shown import (
     show_acceptances,
@@ -202,6 +203,7 @@ def rules_schema() -> None:
 main.add_command(doctor)
 main.add_command(reconcile)
 main.add_command(webhook)
+main.add_command(scanners)
 
 
 @main.command()

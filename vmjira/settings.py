@@ -44,6 +44,8 @@ class Settings:
     log: str = "info"
     metrics: str = ""  # where a worker serves its metrics; empty: nowhere
     search_lag: float | None = None
+    #: Everything that environment and `.env` say: what `${NAMES}` of rule files stand for.
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def require_jira(self) -> None:
         """Raise SettingsInvalid unless a tracker is configured."""
@@ -128,6 +130,7 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(
         log=log,
         metrics=metrics,
         search_lag=float(lag) if lag else None,
+        environ=given,
     )
 
 

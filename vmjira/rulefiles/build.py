@@ -11,8 +11,11 @@ from vmjira.domain.rulebook import (
     Escalation,
     Policy,
     Range,
+    Reminders,
+    Retention,
     Rulebook,
     Scanner,
+    Schedule,
     TicketRules,
 )
 from vmjira.rulefiles.scanner_schema import COMMON
@@ -46,8 +49,11 @@ def _ticket(policy: Loaded, own: Loaded) -> TicketRules:
     return TicketRules(**{**plain, **maps})
 
 
+_NESTED = ("ticket", "escalation", "accept", "limits", "schedule", "reminders", "retention")
+
+
 def _policy(data: Loaded) -> Policy:
-    plain = {key: value for key, value in data.items() if key not in ("ticket", "escalation", "accept", "limits")}
+    plain = {key: value for key, value in data.items() if key not in _NESTED}
     accept, limits = data.get("accept") or {}, data.get("limits") or {}
     names = {"resolutions": "accept_resolutions", "for": "accept_for", "create": "limit_create", "close": "limit_close"}
     nested = {names[key]: value for key, value in {**accept, **limits}.items() if value is not None}
@@ -56,6 +62,9 @@ def _policy(data: Loaded) -> Policy:
         **nested,
         ticket=_ticket({}, data.get("ticket") or {}),
         escalation=Escalation(**data.get("escalation") or {}),
+        schedule=Schedule(**data.get("schedule") or {}),
+        reminders=Reminders(**data.get("reminders") or {}),
+        retention=Retention(**data.get("retention") or {}),
     )
 
 

@@ -10,6 +10,7 @@ from vmjira.domain.rulebook import Cadence, IdentityKind, OnClose, Policy, Range
 from vmjira.rulefiles import conditions, networks, parsing, templates
 from vmjira.rulefiles.fields import Choice, Day, Flag, Keys, ListOf, Number, Section, Text
 from vmjira.rulefiles.scanner_schema import ScannersFile
+from vmjira.rulefiles.schedule_schema import RemindersSchema, RetentionSchema, ScheduleSchema
 from vmjira.rulefiles.ticket_schema import TicketSchema
 
 POLICY = Policy()
@@ -182,6 +183,12 @@ class PolicyFile(Keys):
     calls_per_second = Number(
         "Calls to the tracker, by one process.", 2.5, between=(0.1, 100), default=POLICY.calls_per_second
     )
+    schedule = Section(
+        ScheduleSchema,
+        "When the jobs are due: cron expressions as for `fetch` of scanners.yaml, or `never`.",
+    )
+    reminders = Section(RemindersSchema, "Comments about the due date in tickets that are open.")
+    retention = Section(RetentionSchema, "What is forgotten. Scans never are: the ledger is rebuilt from them.")
 
 
 class AcceptanceSchema(Keys):
