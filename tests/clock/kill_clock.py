@@ -22,9 +22,9 @@ def main() -> int:
     with _server(programs[-1], base) as url:
         outcome = play(folder, url, plan)
     said = report(outcome, plan)
-    print(json.dumps(said, indent=2))
+    print(json.dumps(said, indent=2))  # noqa: T201  what it is run for
     if said["problems"]:
-        print(f"see {folder}")
+        print(f"see {folder}")  # noqa: T201
         return 1
     for each in (base, folder):
         shutil.rmtree(each, ignore_errors=True)

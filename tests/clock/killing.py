@@ -24,6 +24,7 @@ from tests.clock.workers import EVERY, RUNS, UNTIL, nursery
 from tests.flows.jira import running
 from tests.flows.scans import RDP, SMB, nessus, week
 from vmjira.bootstrap import Application
+from vmjira.flows.firings import firing_id
 from vmjira.flows.ports import FiringRow
 from vmjira.flows.replay import differing, rebuild
 from vmjira.settings import load_settings
@@ -34,7 +35,7 @@ class Plan:
     workers: int = 4
     servers: int = 2
     scanners: int = 8
-    every: int = 2  # seconds between two due times of a scanner
+    every: int = 3  # seconds between two due times of a scanner
     rounds: int = 25
     scans: int = 5  # of each scanner
     kill: float = 3.0  # seconds between two kills
@@ -48,7 +49,7 @@ class Plan:
 @dataclass
 class Outcome:
     firings: list[FiringRow] = field(default_factory=list)
-    begun: Counter[str] = field(default_factory=Counter)  # job and due time → how often a run began, and ended
+    begun: Counter[str] = field(default_factory=Counter)  # by id of the firing: how often a run began, and ended
     ended: Counter[str] = field(default_factory=Counter)
     folded: list[str] = field(default_factory=list)  # names of files
     offered: int = 0
@@ -67,12 +68,12 @@ class Outcome:
     def problems(self) -> list[str]:
         said = [f"firing {row.job} {row.due}: {row.state} {row.words}" for row in self.firings if row.state not in GOOD]
         for row in self.firings:
-            times = self.ended[f"{row.job} {row.due.isoformat()}"]
+            times = self.ended[firing_id(row.job, row.due)]
             if row.state == "coalesced" and times:
                 said.append(f"firing {row.job} {row.due}: coalesced, and run all the same")
             if row.state == "done" and not times:
                 said.append(f"firing {row.job} {row.due}: done, and never run")
-        known = {f"{row.job} {row.due.isoformat()}" for row in self.firings}
+        known = {firing_id(row.job, row.due) for row in self.firings}
         said += [f"run of {each}: nobody said that it is due" for each in self.begun if each not in known]
         said += [f"scan {name}: folded {n} times" for name, n in Counter(self.folded).items() if n > 1]
         if len(self.folded) != self.offered:
@@ -192,8 +193,8 @@ def _read(app: Application, folder: Path, outcome: Outcome) -> None:
         outcome.taken = Counter(row.outcome for row in unit.taken())
         outcome.operations = Counter(row.state for row in unit.operations())
     for line in (folder / "runs").read_text().splitlines():
-        what, job, due, _pid = line.split()
-        (outcome.begun if what == "begin" else outcome.ended)[f"{job} {due}"] += 1
+        what, id, _pid = line.split()
+        (outcome.begun if what == "begin" else outcome.ended)[id] += 1
     outcome.wrong = differing(app.outside, rebuild(app.outside))
 
 

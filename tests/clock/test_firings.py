@@ -9,6 +9,7 @@ import pytest
 
 from tests.clock.world import Desk
 from vmjira.errors import ScannerRefused, ScannerUnavailable, StoreUnavailable, TrackerUnavailable
+from vmjira.flows import queue
 from vmjira.flows.deliver import FAULTS, LONGEST_PAUSE
 from vmjira.flows.firings import fire, firing_id, ring
 
@@ -115,18 +116,22 @@ def test_a_fault_of_ours_is_given_up_after_some_tries(desk: Desk):
     assert row.state == "failed" and "please report it: KeyError" in row.words
 
 
-def test_nothing_that_happens_ends_the_workflow_without_a_word(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    """An error that left the handler would end the workflow, and the firing would wait for ever."""
+@pytest.mark.parametrize("name", queue.QUEUES)
+def test_no_error_ends_a_workflow_without_a_word(desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str):
+    """Its row would wait for ever."""
 
     def gone(*_: object) -> None:
         raise StoreUnavailable("database: gone")
 
     ring(desk.outside, "doctor", SIX)
+    id = firing_id("doctor", SIX)
+    monkeypatch.setitem(queue._handlers, name, lambda id: fire(desk.outside, nothing, id))
     with monkeypatch.context() as patch:
         patch.setattr(desk.world.store, "begin", gone)
-        assert fire(desk.outside, nothing, firing_id("doctor", SIX)) == 30
-    assert fire(desk.outside, nothing, "nonsense") == 30
-    assert desk.fire("doctor", SIX, nothing) is None
+        assert queue._attempt(name, id) == queue.AWAY
+    assert queue._attempt(name, "nonsense") == queue.AWAY
+    assert queue._attempt(name, id) is None
+    assert desk.firing("doctor", SIX).state == "done"
 
 
 def test_old_firings_are_forgotten_but_the_newest_of_each_job(anywhere: Desk):

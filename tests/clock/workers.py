@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from tests.clock.world import Shelf
 from tests.e2e.nursery import ROOT, Nursery
 from vmjira.domain.rulebook import Scanner
+from vmjira.flows.ports import Outside
 from vmjira.flows.sources import RemoteScan, Source
 
 #: Names of settings: the file of all runs, seconds between two due times, and the file that says until when.
@@ -58,23 +59,23 @@ def hurry() -> None:
     scheduling.LOOK = 0.5
     scheduling._trigger = fast  # type: ignore[assignment]
     vmjira.scanners.sources.connect = connect
-    kept = vmjira.flows.firings._fire
+    kept = vmjira.flows.firings.fire
 
-    def told(outside: object, run: Callable[[str], str], job: str, due: datetime) -> float | None:
-        def watched(name: str) -> str:
-            _tell("begin", job, due)
-            words = run(name)
-            _tell("end", job, due)
+    def told(outside: Outside, run: Callable[[str], str], id: str) -> float | None:
+        def watched(job: str) -> str:
+            _tell("begin", id)
+            words = run(job)
+            _tell("end", id)
             return words
 
-        return kept(outside, watched, job, due)  # type: ignore[arg-type]
+        return kept(outside, watched, id)
 
-    vmjira.flows.firings._fire = told
+    vmjira.flows.firings.fire = told
 
 
-def _tell(what: str, job: str, due: datetime) -> None:
+def _tell(what: str, id: str) -> None:
     handle = os.open(os.environ[RUNS], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(handle, f"{what} {job} {due.astimezone(UTC).isoformat()} {os.getpid()}\n".encode())
+    os.write(handle, f"{what} {id} {os.getpid()}\n".encode())
     os.close(handle)
 
 
