@@ -226,7 +226,7 @@ def _asking(servers: list[str], outcome: Outcome) -> Iterator[threading.Event]:
             try:
                 answer = str(requests.get(f"{server}/readyz", timeout=10).status_code)
                 up = True
-            except requests.ConnectionError as error:
+            except requests.RequestException as error:  # gunicorn listens before its worker is there
                 answer = type(error).__name__ if up else ""
             if answer:
                 outcome.answers[answer] += 1
