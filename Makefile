@@ -28,10 +28,11 @@ check: $(VENV)/.installed-dev ## format, lint, types, who may import whom, and t
 	$(BIN)/lint-imports
 	$(BIN)/vmjira rules check rules
 
-bench: $(VENV)/.installed-dev ## how fast scans are read and folded, and how many calls the tracker gets
+bench: $(VENV)/.installed-dev ## how fast scans and webhooks are taken in, and how many calls the tracker gets
 	$(BIN)/python -m bench.read
 	$(BIN)/python -m bench.fold
 	$(BIN)/python -m bench.calls
+	$(BIN)/python -m bench.webhooks
 
 clean: ## removes the virtual environment and caches; scans, ledger and tickets in var/ stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

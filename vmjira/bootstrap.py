@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from vmjira.flows.queue import Attempt
     from vmjira.trackers.jira import JiraTracker
+    from vmjira.web.access import Access
+    from vmjira.web.metrics import TrackerCalls
 
 #: Seconds between two beats of a worker, and after which a silent worker counts as dead.
 BEAT, STALE = 2.0, 15.0
@@ -52,8 +54,6 @@ class Application:
     @cached_property
     def store(self) -> SqlStore:
         """The store, its database brought up to this program."""
-        if self.settings.database_url.startswith("sqlite:///"):
-            Path(self.settings.database_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         store = open_store(self.settings.database_url, self.settings.data)
         store.upgrade()
         return store
@@ -69,10 +69,19 @@ class Application:
                 browse_url=self.settings.jira_browse_url,
                 user=self.settings.jira_user,
                 token=jira.Secret(self.settings.jira_token),
+                webhook_secret=jira.Secret(self.settings.webhook_secret),
                 search_lag=self.settings.search_lag,
             ),
             calls_per_second=lambda: self._policy().calls_per_second,
+            observe=self.tracker_calls,
         )
+
+    @cached_property
+    def tracker_calls(self) -> TrackerCalls:
+        """How the tracker answers this process."""
+        from vmjira.web.metrics import TrackerCalls
+
+        return TrackerCalls()
 
     @cached_property
     def outside(self) -> Outside:
@@ -120,9 +129,10 @@ class Application:
 
     def _handlers(self) -> dict[str, Attempt]:
         from vmjira.flows.deliver import attempt
-        from vmjira.flows.queue import DELIVER
+        from vmjira.flows.queue import DELIVER, REACT
+        from vmjira.flows.react import react
 
-        return {DELIVER: lambda id: attempt(self.outside, id)}
+        return {DELIVER: lambda id: attempt(self.outside, id), REACT: lambda id: react(self.outside, id)}
 
     @contextmanager
     def worker(self, *, threads: int = 8) -> Iterator[int]:
@@ -183,12 +193,34 @@ def _alive(pid: int) -> bool:
 
 def web_app() -> Flask:
     """The WSGI application, by the settings of the environment."""
-    from vmjira.web import create_app
-
     settings = load_settings()
     configure_logging(settings.log)
-    application = Application(settings)
-    return create_app(lambda: application.store, application.rules_in_force, browse_url=settings.jira_browse_url)
+    return web_app_of(Application(settings))
+
+
+def web_app_of(application: Application) -> Flask:
+    """The pages, and where the tracker sends its events. SettingsInvalid if anybody could send some."""
+    from vmjira.flows.receive import Receiver
+    from vmjira.web import create_app
+    from vmjira.web.webhooks import webhooks
+
+    settings = application.settings
+    settings.require_guarded_webhooks()
+    app = create_app(lambda: application.store, application.rules_in_force, browse_url=settings.jira_browse_url)
+    receiver = Receiver(lambda: application.outside)
+    app.register_blueprint(webhooks(receiver.receive, _access(settings)))
+    return app
+
+
+def _access(settings: Settings) -> Access:
+    from vmjira.web.access import Access
+
+    return Access(
+        secret=settings.webhook_secret,
+        path_secret=settings.webhook_path_secret,
+        networks=settings.webhook_networks,
+        proxies=settings.trusted_proxies,
+    )
 
 
 def configure_logging(level: str) -> None:

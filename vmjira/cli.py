@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,18 +9,24 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 
 from vmjira.bootstrap import Application, configure_logging
+from vmjira.cliparts import JSON, err, out, pass_app, print_json
+from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
 from vmjira.settings import load_settings
-from vmjira.shown import show_explanation, show_findings, show_inspection, show_operations, show_ticket, show_tickets
+from vmjira.shown import (
+    show_acceptances,
+    show_explanation,
+    show_inspection,
+    show_operations,
+    show_ticket,
+    show_tickets,
+)
+from vmjira.trackercommands import doctor, reconcile, webhook
 
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
-#: Where nobody looks at a terminal, tables are wide: what reads them wants whole words.
-out, err = Console(width=None if sys.stdout.isatty() else 200), Console(stderr=True)
 
 
 class Commands(click.Group):
@@ -47,9 +52,6 @@ def main(ctx: click.Context) -> None:
     ctx.obj = Application(settings)
 
 
-pass_app = click.make_pass_decorator(Application)
-
-
 @main.command()
 @FILES
 @JSON
@@ -66,7 +68,7 @@ def inspect(app: Application, files: Sequence[Path], as_json: bool) -> None:
             except VmjiraError as error:
                 failed.append(str(error))
     if as_json:
-        _print_json({"files": found})
+        print_json({"files": found})
     else:
         show_inspection(out, found)
     _fail(failed)
@@ -91,7 +93,7 @@ def ingest(app: Application, files: Sequence[Path], wait: bool, as_json: bool) -
         err.print(report.rules, markup=False, highlight=False, soft_wrap=True)
     waiting = _deliver(app) if wait else []
     if as_json:
-        _print_json({"scans": report.scans, "refused": report.refused, "operations": report.operations})
+        print_json({"scans": report.scans, "refused": report.refused, "operations": report.operations})
     else:
         for scan in report.scans:
             out.print(f"{scan['path']}: {scan['outcome']}", markup=False, highlight=False, soft_wrap=True)
@@ -125,7 +127,7 @@ def plan(app: Application, files: Sequence[Path], as_json: bool) -> None:
 
     with app.reader() as read:
         operations = preview(app.outside, files, read, app.load_rules)
-    _print_json(operations) if as_json else show_operations(out, operations)
+    print_json(operations) if as_json else show_operations(out, operations)
 
 
 @main.command()
@@ -136,7 +138,7 @@ def tickets(app: Application, as_json: bool) -> None:
     from vmjira.flows.present import all_tickets
 
     found = all_tickets(app.store)
-    _print_json(found) if as_json else show_tickets(out, found)
+    print_json(found) if as_json else show_tickets(out, found)
 
 
 @main.command()
@@ -148,7 +150,7 @@ def ticket(app: Application, identifier: str, as_json: bool) -> None:
     from vmjira.flows.present import one_ticket
 
     found = one_ticket(app.outside, identifier)
-    _print_json(found) if as_json else show_ticket(out, found)
+    print_json(found) if as_json else show_ticket(out, found)
 
 
 @main.command()
@@ -161,7 +163,7 @@ def explain(app: Application, host: str, vulnerability: str | None, as_json: boo
     from vmjira.flows.explain import explain as flow
 
     found = flow(app.outside, host, vulnerability)
-    _print_json(found) if as_json else show_explanation(out, found)
+    print_json(found) if as_json else show_explanation(out, found)
 
 
 @main.group()
@@ -194,23 +196,23 @@ def rules_schema() -> None:
     """The JSON Schema of the rule files, for editors."""
     from vmjira import rulefiles
 
-    _print_json(rulefiles.json_schema())
+    print_json(rulefiles.json_schema())
+
+
+main.add_command(doctor)
+main.add_command(reconcile)
+main.add_command(webhook)
 
 
 @main.command()
 @JSON
 @pass_app
-def doctor(app: Application, as_json: bool) -> None:
-    """Check the tracker against the rules: connection, rights, projects, fields; say how to mend what is wrong."""
-    from vmjira.trackers import jira
+def acceptances(app: Application, as_json: bool) -> None:
+    """Accepted risks: by the rules in force and by tickets, until when, and how many findings each holds."""
+    from vmjira.flows.acceptances import all_acceptances, summary
 
-    findings = jira.diagnose(app.tracker(), app.load_rules())
-    if as_json:
-        _print_json([{"ok": each.ok, "what": each.what, "how": each.how} for each in findings])
-    else:
-        show_findings(out, findings)
-    if not all(each.ok for each in findings):
-        sys.exit(1)
+    found = all_acceptances(app.store, app.rules_in_force() or Rulebook(), app.outside.clock())
+    print_json(found) if as_json else show_acceptances(out, found, summary(found))
 
 
 @main.group()
@@ -229,7 +231,7 @@ def operations_list(app: Application, everything: bool, as_json: bool) -> None:
     with app.store.reading() as unit:
         rows = unit.operations() if everything else unit.operations("held", "queued", "refused")
     found = [operation_json(row) for row in rows]
-    _print_json(found) if as_json else show_operations(out, found)
+    print_json(found) if as_json else show_operations(out, found)
 
 
 def _operation_command(name: str, flow_name: str, text: str) -> None:
@@ -241,6 +243,10 @@ def _operation_command(name: str, flow_name: str, text: str) -> None:
 
         chosen: Callable[..., list[str]] = getattr(flow, flow_name)
         done = chosen(app.outside, ids)
+        if name == "release":
+            from vmjira.flows.ingest import settle
+
+            settle(app.outside)
         out.print(f"{len(done)} operations: {name}", highlight=False)
 
 
@@ -307,10 +313,6 @@ def demo(folder: Path | None, weeks: int, once: bool) -> None:
 
     with TemporaryDirectory(prefix="vmjira-demo-") as temporary:
         run(folder or Path(temporary), weeks=weeks, once=once)
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def _fail(problems: Sequence[str]) -> None:

@@ -17,8 +17,31 @@ class SettingsInvalid(VmjiraError):
     """Settings are missing or wrong; the text lists all of them."""
 
 
+class StoreUnavailable(VmjiraError):
+    """The database cannot be reached, or is busy for too long. Nothing was changed; a later try may find it again."""
+
+
 class ScanUnreadable(VmjiraError):
     """A file is no scan that we can read. Nothing was changed; the text is the reason for a person."""
+
+
+class ScannerError(VmjiraError):
+    """A scanner's API did not do what we asked; the text names the scanner and says it in its own words."""
+
+
+class ScannerUnavailable(ScannerError):
+    """No answer, or one that a later try may change (429, 5xx, connection lost, truncated download). Try again.
+
+    `retry_after` is in seconds, None if the scanner did not say.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ScannerRefused(ScannerError):
+    """The scanner said no (credentials, rights, unknown scan); trying the same again is of no use."""
 
 
 @dataclass(frozen=True, order=True)

@@ -18,7 +18,8 @@ log = structlog.get_logger(__name__)
 
 
 def serve(settings: Settings) -> None:
-    """Become gunicorn, serving vmjira's pages."""
+    """Become gunicorn, serving vmjira's pages and taking in the tracker's events."""
+    settings.require_guarded_webhooks()  # said here, it needs no traceback of gunicorn's
     _gunicorn(settings.listen, "vmjira.bootstrap:web_app()")
 
 
@@ -36,7 +37,7 @@ def _gunicorn(listen: str, target: str) -> None:
 
 def gunicorn(listen: str, target: str) -> list[str]:
     """The command that serves a WSGI application."""
-    arguments = ["--bind", listen, "--workers", "1", "--threads", "8", "--log-level", "warning"]
+    arguments = ["--bind", listen, "--workers", "1", "--threads", "32", "--log-level", "warning"]
     return [sys.executable, "-m", "gunicorn", *arguments, target]
 
 
@@ -46,6 +47,8 @@ def work(app: Application, threads: int) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if app.settings.metrics:
+        app.tracker_calls.serve(app.settings.metrics)
     with app.worker(threads=threads) as slot:
         log.info("worker ready", slot=slot, tracker=app.settings.jira_url)
         stop.wait()

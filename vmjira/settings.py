@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,15 +16,18 @@ from vmjira.errors import SettingsInvalid
 
 #: Every setting that the environment may give.
 NAMES = (
-    "VMJIRA_DATA", "VMJIRA_DATABASE_URL", "VMJIRA_RULES", "VMJIRA_LISTEN", "VMJIRA_LOG",
-    "JIRA_URL", "JIRA_BROWSE_URL", "JIRA_USER", "JIRA_TOKEN", "JIRA_WEBHOOK_SECRET", "JIRA_SEARCH_LAG",
+    "VMJIRA_DATA", "VMJIRA_DATABASE_URL", "VMJIRA_RULES", "VMJIRA_LISTEN", "VMJIRA_LOG", "VMJIRA_METRICS",
+    "VMJIRA_TRUSTED_PROXIES",
+    "JIRA_URL", "JIRA_BROWSE_URL", "JIRA_USER", "JIRA_TOKEN", "JIRA_SEARCH_LAG",
+    "JIRA_WEBHOOK_SECRET", "JIRA_WEBHOOK_PATH_SECRET", "JIRA_WEBHOOK_NETWORKS",
 )  # fmt: skip
 LOG_LEVELS = ("debug", "info", "warning", "error")
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says. `jira_token` and `webhook_secret` are never shown."""
+    """What the environment says. Token and secrets are never shown."""
 
     data: str = "var"
     database_url: str = ""
@@ -31,9 +36,13 @@ class Settings:
     jira_browse_url: str = ""
     jira_user: str = ""
     jira_token: str = field(default="", repr=False)
-    webhook_secret: str = field(default="", repr=False)
+    webhook_secret: str = field(default="", repr=False)  # what Jira signs with
+    webhook_path_secret: str = field(default="", repr=False)  # for a Jira that does not sign: the end of the address,
+    webhook_networks: Networks = ()  # and where it may call from
+    trusted_proxies: Networks = ()  # whose X-Forwarded-For is believed
     listen: str = "127.0.0.1:8600"
     log: str = "info"
+    metrics: str = ""  # where a worker serves its metrics; empty: nowhere
     search_lag: float | None = None
 
     def require_jira(self) -> None:
@@ -48,6 +57,16 @@ class Settings:
         ]
         if missing:
             raise SettingsInvalid("\n".join([*missing, "put them into the environment or into a file .env"]))
+
+    def require_guarded_webhooks(self) -> None:
+        """Raise SettingsInvalid if anybody who reaches the server could send events."""
+        if not (self.webhook_secret or self.webhook_path_secret or _loopback(self.listen.rpartition(":")[0])):
+            raise SettingsInvalid(
+                f"JIRA_WEBHOOK_SECRET: is not set, and others can reach VMJIRA_LISTEN '{self.listen}': anybody could "
+                "send events; set it to a long random text and give that to Jira's webhook as its secret, or set "
+                "JIRA_WEBHOOK_PATH_SECRET and JIRA_WEBHOOK_NETWORKS for a Jira that does not sign (before 10), "
+                "or listen on 127.0.0.1"
+            )
 
 
 def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(".env")) -> Settings:
@@ -75,9 +94,21 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(
     listen = value.get("VMJIRA_LISTEN") or "127.0.0.1:8600"
     if not listen.rpartition(":")[2].isdigit():
         problems.append(f"VMJIRA_LISTEN: '{listen}' has no port; e.g. 127.0.0.1:8600")
+    metrics = value.get("VMJIRA_METRICS", "")
+    if metrics and not metrics.rpartition(":")[2].isdigit():
+        problems.append(f"VMJIRA_METRICS: '{metrics}' has no port; e.g. 127.0.0.1:8602")
     lag = value.get("JIRA_SEARCH_LAG", "")
     if lag and not lag.replace(".", "", 1).isdigit():
         problems.append(f"JIRA_SEARCH_LAG: '{lag}' is no number of seconds")
+    path_secret, networks = value.get("JIRA_WEBHOOK_PATH_SECRET", ""), value.get("JIRA_WEBHOOK_NETWORKS", "")
+    if path_secret and not re.fullmatch(r"[A-Za-z0-9_-]{20,200}", path_secret):
+        problems.append(
+            "JIRA_WEBHOOK_PATH_SECRET: must be 20 to 200 letters, digits, '-' or '_'; e.g. openssl rand -hex 32"
+        )
+    allowed = _networks("JIRA_WEBHOOK_NETWORKS", networks, problems)
+    proxies = _networks("VMJIRA_TRUSTED_PROXIES", value.get("VMJIRA_TRUSTED_PROXIES", ""), problems)
+    if bool(path_secret) != bool(networks):
+        problems.append("JIRA_WEBHOOK_PATH_SECRET and JIRA_WEBHOOK_NETWORKS: one needs the other; set both or none")
     if problems:
         raise SettingsInvalid("\n".join(problems))
     jira = value.get("JIRA_URL", "").rstrip("/")
@@ -90,7 +121,29 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(
         jira_user=value.get("JIRA_USER", ""),
         jira_token=value.get("JIRA_TOKEN", ""),
         webhook_secret=value.get("JIRA_WEBHOOK_SECRET", ""),
+        webhook_path_secret=path_secret,
+        webhook_networks=allowed,
+        trusted_proxies=proxies,
         listen=listen,
         log=log,
+        metrics=metrics,
         search_lag=float(lag) if lag else None,
     )
+
+
+def _networks(name: str, text: str, problems: list[str]) -> Networks:
+    """Networks separated by commas or blanks; what is none goes to `problems`."""
+    found = []
+    for each in text.replace(",", " ").split():
+        try:
+            found.append(ip_network(each))
+        except ValueError as error:
+            problems.append(f"{name}: {error}; write networks as 10.1.0.0/16, single addresses as 10.1.2.3")
+    return tuple(found)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -61,9 +61,10 @@ def show_ticket(out: Console, ticket: Mapping[str, Any]) -> None:
     out.print(_table("Most vulnerable hosts", ["host", "#score", "#findings"], top))
     for name, hosts in ticket["hosts"].items():
         out.print(_table(f"{name}: {len(hosts)} hosts", ["host"], [[host] for host in hosts]))
+    show_operations(out, ticket["operations"])
 
 
-_HEAD = ("identifier", "key", "status", "previous", "next")
+_HEAD = ("identifier", "key", "status", "closing", "closed_at", "reopened", "previous", "next")
 
 
 def show_operations(out: Console, operations: Sequence[Mapping[str, Any]]) -> None:
@@ -76,10 +77,30 @@ def show_operations(out: Console, operations: Sequence[Mapping[str, Any]]) -> No
     out.print(_table(f"{len(operations)} operations", columns, rows))
 
 
-def show_findings(out: Console, findings: Iterable[Any]) -> None:
-    out.print(
-        _table("Doctor", ["", "what", "how to mend it"], (("ok" if f.ok else "!!", f.what, f.how) for f in findings))
-    )
+def show_acceptances(out: Console, acceptances: Sequence[Mapping[str, Any]], summary: str) -> None:
+    columns = ["until", "#days left", "state", "what", "why", "accepted by", "#findings"]
+    keys = ["until", "days_left", "state", "scope", "reason", "approver", "findings"]
+    out.print(_table(summary, columns, ([each[key] for key in keys] for each in acceptances)))
+
+
+def show_findings(out: Console, findings: Sequence[Any]) -> None:
+    """What is wrong comes last, where people look."""
+    ordered = sorted(findings, key=lambda each: not each.ok)
+    wrong = sum(not each.ok for each in findings)
+    rows = (("ok" if each.ok else "!!", each.what, each.where, "" if each.ok else each.how) for each in ordered)
+    out.print(_table(f"Doctor: {len(findings)} checks, {wrong} wrong", ["", "what", "rule", "how to mend it"], rows))
+
+
+def show_drift(out: Console, report: Any) -> None:
+    since = f"since {report.since:%Y-%m-%d %H:%M} UTC" if report.since else "for the first time"
+    rows = ((each.ticket, each.key, each.what, each.done) for each in report.drifts)
+    title = f"Reconciled {since}: {report.read} tickets read, {len(report.drifts)} differences"
+    out.print(_table(title, ["ticket", "key", "what differs", "what is done"], rows))
+
+
+def show_webhooks(out: Console, found: Iterable[Any]) -> None:
+    rows = ((each.id, each.name, each.url, ", ".join(each.events), each.jql) for each in found)
+    out.print(_table("Webhooks in Jira", ["id", "name", "address", "events", "filter"], rows))
 
 
 def show_explanation(out: Console, found: Mapping[str, Any]) -> None:

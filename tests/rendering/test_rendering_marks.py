@@ -103,3 +103,15 @@ def test_a_description_never_exceeds_the_limit_if_the_persons_text_does_not(curr
 def test_room_is_what_fits_beside_a_persons_text() -> None:
     assert room(f"ab{OURS1}cd") == marks.LIMIT - 4
     assert units(merge("mine", shrink(wrap("x\n" * 20_000), room("mine")))) <= marks.LIMIT
+
+
+@given(human, human)
+def test_our_part_is_found_as_it_was_put_in(a: str, b: str) -> None:
+    assume(not has_part(a))
+    assert marks.part(a + OURS1 + b) == OURS1
+    assert marks.part(merge(b, OURS2)) == OURS2
+
+
+def test_without_both_marks_there_is_no_part_of_ours() -> None:
+    assert marks.part("") == ""
+    assert marks.part(f"{OPEN}\ntyped by a person") == ""

@@ -188,10 +188,12 @@ def test_the_comment_of_a_verified_ticket_names_its_evidence() -> None:
     ("kind", "expected"),
     [
         ("created_notes", "* no user 'boston\\-admins': left unassigned"),
-        ("closed", "9 findings are not verified as fixed yet, on 6 hosts"),
-        ("waiting", "did not look at 1 host of this ticket"),
-        ("reopened", "* pc-7.example.com was seen vulnerable on 2026-06-12"),
-        ("escalated", "reopened 3 times, and 9 findings are still open"),
+        ("closed", "closed while 9 findings are open on 6 hosts"),
+        ("waiting", "did not tell of 9 findings on 6 hosts"),
+        ("reopened", "* pc-7.example.com 10.1.2.3: SMB flaw; last seen 2026-06-12 04:00, after the closing"),
+        ("escalated", "reopened 3 times, was closed again, and 9 findings are still open"),
+        ("stuck", "its 9 findings stay open on 6 hosts"),
+        ("unaccepted", "9 findings are open on 6 hosts"),
         ("accepted", "2 open findings of this ticket count as accepted until 2026-12-01"),
         ("refused", "The tracker says: no such transition"),
         ("duplicate", "a duplicate of VM-22"),
@@ -206,7 +208,7 @@ def test_comments_are_escaped_and_bounded() -> None:
     long = comment("refused", answer="x " * 40_000)
     assert long.endswith("…") and units(long) < 2_100
     assert units(comment("reopened", lines=["*" * 2_000] * 20)) <= LIMIT
-    assert "* and 80 more" in comment("reopened", lines=["x"] * 100)
+    assert "* and 80 more hosts" in comment("reopened", lines=["x"] * 100)
 
 
 def test_one_accepted_finding_reads_naturally() -> None:

@@ -31,6 +31,7 @@ escalation: {priority: Highest, watcher: jane}
 accept: {resolutions: [Won't Fix], for: 12h}
 forget_after: 2w
 limits: {create: 7, close: 9}
+breaker: 0.5
 calls_per_second: 2
 """,
     "ranges.yaml": """\
@@ -70,7 +71,7 @@ def test_every_value_arrives_as_the_domain_wants_it():
     assert (policy.escalation.priority, policy.escalation.label, policy.escalation.watcher) == ("Highest", None, "jane")
     assert (policy.accept_resolutions, policy.accept_for) == (("Won't Fix",), timedelta(hours=12))
     assert (policy.forget_after, policy.limit_create, policy.limit_close) == (timedelta(weeks=2), 7, 9)
-    assert policy.calls_per_second == 2.0
+    assert (policy.calls_per_second, policy.breaker) == (2.0, 0.5)
     assert boston.networks == tuple(
         Network(ip_address(first), ip_address(last))
         for first, last in (

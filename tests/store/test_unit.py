@@ -12,6 +12,7 @@ from vmjira.flows.ports import (
     AttachmentRow,
     Conflict,
     EventRow,
+    Mark,
     OperationRow,
     RulesRow,
     ScanRow,
@@ -317,3 +318,12 @@ def test_thousands_of_rows_go_in_and_out_quickly(store: SqlStore) -> None:
         unit.put_cell_numbers(CellNumbers("ms", "boston", n, "x", {"new": 1}) for n in range(4000))
         assert len(unit.tickets()) == 4000
     assert time.perf_counter() - began < 5  # measured: below 1 second; a slow machine is no fault
+
+
+def test_of_a_mark_only_the_last_time_counts(store: SqlStore):
+    with store.begin() as unit:
+        assert unit.mark("reconciled") is None
+        unit.put_mark(Mark("reconciled", NOON))
+        unit.put_mark(Mark("reconciled", NOON + timedelta(hours=1), {"looked_at": 3}))
+    with store.reading() as unit:
+        assert unit.mark("reconciled") == Mark("reconciled", NOON + timedelta(hours=1), {"looked_at": 3})

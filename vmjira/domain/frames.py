@@ -119,6 +119,16 @@ ITERATIONS: Schema = {
     "number": pl.Int32(),  # what a title shows: day of the year, week, month, running number
 }
 
+#: What the circuit breaker compares with: by host and scanner, how much was found there.
+BASELINE: Schema = {
+    "host": pl.String(),
+    "scanner": pl.String(),
+    "range": pl.String(),
+    "round": pl.Int32(),  # ordinal of the round in which the scanner was last believed; null: not yet in this range
+    "findings": pl.UInt32(),  # that it had then, informational ones too; null: not yet
+    "pending": pl.UInt32(),  # that its newest observation has, if that is not believed; else null
+}
+
 
 def empty(schema: Schema) -> pl.DataFrame:
     return pl.DataFrame(schema=schema)

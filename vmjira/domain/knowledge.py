@@ -9,7 +9,7 @@ from functools import partial
 import polars as pl
 
 from vmjira.domain.classify import newest
-from vmjira.domain.frames import CATALOGUE, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
+from vmjira.domain.frames import BASELINE, CATALOGUE, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
 from vmjira.domain.iterations import NO_RANGE
 
 
@@ -21,6 +21,7 @@ class Knowledge:
     hosts: pl.DataFrame = field(default_factory=partial(empty, KNOWN_HOSTS))  # all
     vulnerabilities: pl.DataFrame = field(default_factory=partial(empty, CATALOGUE))  # all
     iterations: pl.DataFrame = field(default_factory=partial(empty, ITERATIONS))  # all
+    baseline: pl.DataFrame = field(default_factory=partial(empty, BASELINE))  # all
 
 
 def newer(hosts: pl.DataFrame, known: pl.DataFrame, scanner: str) -> pl.DataFrame:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import polars as pl
 
+from vmjira.domain import breaker
+from vmjira.domain.breaker import Trip
 from vmjira.domain.cells import Cells
 from vmjira.domain.classify import identify, merge, newest, ranges_of
 from vmjira.domain.frames import Scan, Time
@@ -29,6 +31,8 @@ class Folded:
     rounds: Mapping[str, int]  # range → ordinal of the iteration that the scan belongs to there
     skipped: frozenset[str] = frozenset()  # hosts of which the same scanner told something as new, or newer, before
     unidentified: int = 0  # hosts of the scan with nothing that identifies them in their range; not folded
+    trips: tuple[Trip, ...] = ()  # ranges of which the scan lost so much that it is not believed there
+    healed: frozenset[str] = frozenset()  # ranges of which it has again what an earlier one had lost
 
 
 def touched(known_hosts: pl.DataFrame, scan: Scan, rulebook: Rulebook) -> set[str]:
@@ -52,18 +56,61 @@ def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook) -> Folded:
     owners = summary["range"].fill_null(NO_RANGE).unique()
     iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=scan.rescan)
     now = Knowledge(
-        knowledge.lives, known, learn(knowledge.vulnerabilities, scan.vulnerabilities, as_of=at), iterations
+        knowledge.lives,
+        known,
+        learn(knowledge.vulnerabilities, scan.vulnerabilities, as_of=at),
+        iterations,
+        knowledge.baseline,
     )
-    facts = (
-        hosts.drop("range")
-        .join(summary.select("host", to_range="range"), on="host")
-        .with_columns(at="scanned_at", k=ordinals("to_range", rounds))
-    )
-    observed = observe(scan, identified, facts)
+    observed = observe(scan, identified, _facts(hosts, summary, rounds))
+    now, trips, healed = _guard(now, scan, breaker.found(merged, observed.counts()), rounds, rulebook)
+    observed = replace(observed, doubted=frozenset(trip.range for trip in trips))
     seen, changed = _observe(now, observed, Cells(rulebook, now.vulnerabilities, summary), rounds)
     after, gone = _forget(seen, rulebook, at=at)
     skipped = frozenset(merged["host"]) - frozenset(hosts["host"])
-    return Folded(after, changed | gone, rounds, skipped, identified["key"].null_count())
+    return Folded(after, changed | gone, rounds, skipped, identified["key"].null_count(), trips, healed)
+
+
+def _facts(hosts: pl.DataFrame, summary: pl.DataFrame, rounds: Mapping[str, int]) -> pl.DataFrame:
+    """The merged `hosts` of a scan with the range and the iteration that their findings belong to."""
+    there = summary.select("host", to_range="range")
+    return hosts.drop("range").join(there, on="host").with_columns(at="scanned_at", k=ordinals("to_range", rounds))
+
+
+def _guard(
+    now: Knowledge, scan: Scan, seen: pl.DataFrame, rounds: Mapping[str, int], rulebook: Rulebook
+) -> tuple[Knowledge, tuple[Trip, ...], frozenset[str]]:
+    """The knowledge with the scan's numbers in its baseline, where the breaker trips, and where it does no more."""
+    share, scanner = rulebook.policy.breaker, scan.scanner
+    trips = breaker.tripped(now.baseline, seen, rounds, scanner=scanner, share=share)
+    after = breaker.remember(now.baseline, seen, rounds, scanner=scanner, trips=trips)
+    healed = breaker.in_doubt(now.baseline, scanner) & rounds.keys() - {trip.range for trip in trips}
+    return replace(now, baseline=after), tuple(trips), frozenset(healed)
+
+
+def believe(knowledge: Knowledge, scan: Scan, rulebook: Rulebook, ranges: Collection[str]) -> Folded:
+    """The knowledge when a scan that was folded before, but not believed in these ranges, counts there after all.
+
+    Only where it is still the scanner's newest word: what it did not find, and all else proves fixed, ends.
+    """
+    pending = knowledge.baseline.filter(
+        pl.col("scanner") == scan.scanner, pl.col("range").is_in(sorted(ranges)), pl.col("pending").is_not_null()
+    )
+    identified = identify(scan, rulebook)
+    word = knowledge.hosts.filter(pl.col("scanner") == scan.scanner).select("host", scanned_at="observed_at")
+    hosts = merge(identified).join(pending, on="host", how="semi").join(word, on=["host", "scanned_at"], how="semi")
+    running = running_ordinals(knowledge.iterations)
+    summary = newest(knowledge.hosts.join(hosts, on="host", how="semi"))
+    observed = observe(scan, identified, _facts(hosts, summary, running))
+    cells = Cells(rulebook, knowledge.vulnerabilities, summary)
+    rest, heads = _split(knowledge.lives, pl.col("host").is_in(hosts["host"].implode()) & OPEN)
+    rows = cells.place(observed.compare(heads, observed.match(heads), cells.columns))
+    only_fixed = pl.when("fixed").then("at").alias("at")
+    kept, _ = advance(heads, rows.with_columns(only_fixed, own_k=ordinals("range", running)), knowledge.iterations)
+    after = breaker.believe(knowledge.baseline, hosts, scan.scanner, running)
+    rounds = {name: running[name] for name in {*hosts["range"].drop_nulls()} if name in running}
+    lives = pl.concat([rest, kept])
+    return Folded(replace(knowledge, lives=lives, baseline=after), _ranges(heads.filter(differs(heads, kept))), rounds)
 
 
 def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime, before: Rulebook | None = None) -> Folded:
@@ -85,7 +132,8 @@ def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime, befor
     iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=True)
     verdict = rows.with_columns(k=ordinals("to_range", rounds), own_k=ordinals("range", running_ordinals(iterations)))
     kept, begun = advance(heads, verdict, iterations)
-    now = Knowledge(pl.concat([rest, kept, begun]), known, knowledge.vulnerabilities, iterations)
+    baseline = breaker.within(knowledge.baseline, known)
+    now = Knowledge(pl.concat([rest, kept, begun]), known, knowledge.vulnerabilities, iterations, baseline)
     return Folded(now, changed | _ranges(heads.filter(differs(heads, kept)), begun), rounds)
 
 
@@ -147,6 +195,9 @@ def _split(lives: pl.DataFrame, which: pl.Expr) -> tuple[pl.DataFrame, pl.DataFr
 def _forget(now: Knowledge, rulebook: Rulebook, *, at: datetime) -> tuple[Knowledge, frozenset[str]]:
     """Rule 5: the open lives of hosts that nobody observed for long end as gone."""
     hosts = lost(now.hosts, rulebook.policy.forget_after, at=at)
+    if doubted := breaker.in_doubt(now.baseline):  # there, nothing ends before a scan is believed again
+        rows = now.hosts.filter(pl.col("range").is_in(sorted(doubted)))
+        hosts = hosts.filter(~hosts.is_in(rows["host"].implode()))
     if hosts.is_empty():
         return now, frozenset()
     forgotten = pl.col("host").is_in(hosts.implode())

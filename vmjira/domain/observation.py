@@ -19,7 +19,7 @@ class Observation:
 
     `hosts`: one row per host: host (its key), its number h, at, k, to_range, authenticated, complete, and the columns
     of HOSTS. `checks`: vulnerability_id and its number c. `findings`: pair, to_severity, to_ports. `unmade`: pairs of
-    checks that were not made.
+    checks that were not made. `doubted`: ranges where the scan is not believed when it finds something missing.
     """
 
     scan: Scan
@@ -27,6 +27,7 @@ class Observation:
     checks: pl.DataFrame
     findings: pl.DataFrame
     unmade: pl.DataFrame
+    doubted: frozenset[str] = frozenset()
 
     def match(self, lives: pl.DataFrame) -> pl.DataFrame:
         """Row by row as `lives` (LEDGER): h, c, and f of the finding in this scan, or nulls."""
@@ -69,6 +70,12 @@ class Observation:
             .with_columns(scanner=pl.lit(self.scan.scanner), present=pl.lit(value=True))
         )
 
+    def counts(self) -> pl.DataFrame:
+        """host, findings: how many it found on each host."""
+        numbers = self.findings.group_by(h=(pl.col("pair") // 2**32).cast(pl.UInt32)).len("findings")
+        hosts = self.hosts.select("h", "host").join(numbers, on="h", how="left")
+        return hosts.select("host", pl.col("findings").fill_null(0).cast(pl.UInt32))
+
     def _proof(self) -> pl.Expr:
         """Whether a finding that is open and absent is fixed: rule 3 of domain part 5."""
         if self.scan.unreadable:
@@ -81,6 +88,9 @@ class Observation:
             plugin = check.str.splitn("/", 2).struct.field("field_0")  # compliance: enabled if its plugin is
             enabled = pl.lit(pl.Series(sorted(self.scan.checks)).implode())
             proof &= check.is_in(enabled) | plugin.is_in(enabled)
+        if self.doubted:
+            doubted = pl.col("range", "to_range").is_in(sorted(self.doubted)).fill_null(value=False)
+            proof &= ~pl.any_horizontal(doubted)
         return proof & ~_PAIR.is_in(self.unmade["pair"].implode()).fill_null(value=False)
 
 

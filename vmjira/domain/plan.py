@@ -9,29 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
 
+from vmjira.domain.decide import News, after_data
+from vmjira.domain.operation import Operation, count
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook
-from vmjira.domain.ticket import CellNumbers, Closing, Iteration, OwnNumbers, TicketRow, identifier
+from vmjira.domain.ticket import CellNumbers, Iteration, OwnNumbers, TicketRow, identifier
 
 Title = Callable[[Category, Range, Iteration], str]
-Kind = Literal["create", "update", "verified", "close", "reopen"]
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One intended change of one ticket, with its reason in words."""
-
-    operation: Kind
-    identifier: str
-    key: str | None
-    reason: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"details": dict(self.details)}
 
 
 @dataclass(frozen=True)
@@ -43,11 +29,11 @@ class Plan:
 
     def exceeded(self, policy: Policy) -> str | None:
         """Why a person has to look at this plan first; None if it is within the policy's limits."""
-        counts = {"create": policy.limit_create, "close": policy.limit_close}
+        limits = {"create": policy.limit_create, "close": policy.limit_close}
         over = [
-            f"{count} tickets to {kind}, limits.{kind} is {limit}"
-            for kind, limit in counts.items()
-            if (count := sum(operation.operation == kind for operation in self.operations)) > limit
+            f"{number} tickets to {kind}, limits.{kind} is {limit}"
+            for kind, limit in limits.items()
+            if (number := sum(operation.operation == kind for operation in self.operations)) > limit
         ]
         return "; ".join(over) or None
 
@@ -61,6 +47,7 @@ class TicketFacts:
     ordinal: int
     own: OwnNumbers
     digest: str
+    refuted: int = 0  # of the open ones: seen after the closing of the ticket
 
 
 @dataclass(frozen=True)
@@ -107,7 +94,7 @@ def _new(
     name = identifier(facts.category, facts.range, iteration.label)
     words = title(category, range_, iteration)
     reason = (
-        f"{situation.because}: {_count(facts.own.open, 'finding')} on {_count(facts.own.open_hosts, 'host')} "
+        f"{situation.because}: {count(facts.own.open, 'finding')} on {count(facts.own.open_hosts, 'host')} "
         f"first detected in {iteration.label}"
     )
     row = TicketRow(
@@ -135,26 +122,16 @@ def _known(
     row = replace(known, ledger=situation.version if running else known.ledger, own=facts.own, facts=digest)
     if row == known or known.gone:
         return None
-    own = facts.own
     operations: list[Operation] = []
     if digest != known.facts:
-        details = {"own": asdict(own), "running": running}
+        details = {"own": asdict(facts.own), "running": running}
         operations.append(
             Operation("update", known.identifier, known.key, f"{situation.because}: numbers or lists changed", details)
         )
-    if own.total and not own.open and not known.verified:
-        reason = f"{situation.because}: all {_count(own.total, 'own finding')} have ended"
-        operations.append(Operation("verified", known.identifier, known.key, reason, {"own": asdict(own)}))
-        if policy.auto_close and known.status_category != "done":
-            operations.append(Operation("close", known.identifier, known.key, f"{reason}; policy auto_close"))
-        closing: Closing = "confirmed" if policy.auto_close else known.closing
-        row = replace(row, verified=True, closing=closing, closed_at=situation.at if closing else known.closed_at)
-    elif own.open and known.verified:
-        if known.closing == "confirmed":
-            reason = f"{situation.because}: {_count(own.open, 'finding')} came into a ticket closed as verified"
-            operations.append(Operation("reopen", known.identifier, known.key, reason, {"own": asdict(own)}))
-        row = replace(row, verified=False, closing="", closed_at=None)
-    return operations, row
+    came_in = facts.own.total > known.own.total
+    news = News(situation.because, situation.running[known.range], facts.refuted, came_in)
+    decision = after_data(known, row, news, policy)
+    return [*operations, *decision.operations], decision.row
 
 
 def _digest(situation: Situation, facts: TicketFacts) -> str:
@@ -162,10 +139,6 @@ def _digest(situation: Situation, facts: TicketFacts) -> str:
     cell = situation.cells.get((facts.category, facts.range, facts.ordinal))
     shown = [asdict(facts.own), facts.digest, asdict(cell.numbers) if cell else None, cell.digest if cell else None]
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def neighbours(row: TicketRow, cell: Iterable[TicketRow]) -> tuple[TicketRow | None, TicketRow | None]:

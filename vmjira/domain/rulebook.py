@@ -92,6 +92,7 @@ class Policy:
     forget_after: timedelta | None = None  # None: never
     limit_create: int = 100  # a plan that creates more is held for a person
     limit_close: int = 500
+    breaker: float = 0.2  # a scan that loses more of a range's hosts or findings is held for a person
     calls_per_second: float = 8.0  # to the tracker, by one process
 
 

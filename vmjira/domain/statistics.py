@@ -104,6 +104,23 @@ def own_numbers(lives: pl.DataFrame, running: Mapping[str, int]) -> pl.DataFrame
     )
 
 
+def refuted(lives: pl.DataFrame, closed: pl.DataFrame) -> pl.DataFrame:
+    """category, range, first_iteration, refuted: open own findings of closed tickets that were seen after the closing.
+
+    `lives` (LEDGER): all of some ranges; `closed`: category, range, first_iteration, closed_at of tickets. Each finding
+    has the time at which its own host was looked at.
+    """
+    return (
+        lives.lazy()
+        .filter(OPEN)
+        .join(closed.lazy(), on=TICKET)
+        .group_by(TICKET)
+        .agg(refuted=(pl.col("last_seen") > pl.col("closed_at")).sum().cast(pl.Int64))
+        .sort(TICKET)
+        .collect()
+    )
+
+
 def top_hosts(lives: pl.DataFrame, k: int, hosts: pl.DataFrame, n: int) -> pl.DataFrame:
     """category, host, ip, hostname, score, findings: the `n` most vulnerable hosts of each category, worst first.
 

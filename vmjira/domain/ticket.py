@@ -124,9 +124,10 @@ class TicketRow:
     ledger: int  # newest version in which its iteration was running: what all.csv and diff.csv show
     key: str | None = None
     issue_id: str | None = None
-    closed_at: datetime | None = None  # the tracker's own time of the closing that holds
+    closed_at: datetime | None = None  # the tracker's own time of the last closing that was decided upon
     closing: Closing = ""
     reopened: int = 0  # times by vmjira
+    noted: int = 0  # ordinal of the iteration in which it was last said what is still not verified
     status: str | None = None
     status_category: StatusCategory | None = None
     gone: bool = False  # deleted in the tracker: no silent re-creation
@@ -135,7 +136,8 @@ class TicketRow:
     own: OwnNumbers = OwnNumbers()  # as last planned
     facts: str = ""  # digest of what the tracker should show, as last planned
     shown: str = ""  # digest of what the tracker shows, as last delivered
-    description: str = ""  # digest of our part of the description as sent
+    description: str = ""  # digest of our part of the description as rendered when it was sent
+    described: str = ""  # digest of our part as it stands in the tracker since then, blanks aside
     verified: bool = False  # a comment said that all own findings have ended
     created_at: datetime | None = None
 
@@ -193,5 +195,19 @@ class TicketView:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))  # in which times are shown
 
 
+#: Labels by which a ticket is found again: this one is on every ticket of ours, the other on one only.
+LABEL, IDENTITY = "vmjira", "vm."
+
+
+def identity(identifier: str) -> str:
+    """The label of the one ticket with this identifier."""
+    return f"{IDENTITY}{identifier}"
+
+
 def identifier(category: str, range_: str, label: str) -> str:
     return f"{category}.{range_}.{label}"
+
+
+def labels(identifier: str) -> tuple[str, str]:
+    """By which a ticket is found in the tracker: all of ours, and this one."""
+    return LABEL, identity(identifier)

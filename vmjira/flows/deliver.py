@@ -12,14 +12,14 @@ from datetime import timedelta
 import structlog
 
 from vmjira.domain.plan import neighbours
-from vmjira.domain.rulebook import TicketRules
 from vmjira.domain.ticket import TicketRow
-from vmjira.errors import TicketGone, TrackerUnavailable, VmjiraError
+from vmjira.errors import StoreUnavailable, TicketGone, TrackerUnavailable, VmjiraError
+from vmjira.flows import life
 from vmjira.flows.operations import new_operation
 from vmjira.flows.ports import Draft, Issue, OperationRow, OperationState, Outside
+from vmjira.flows.repairs import REPAIRS, retire
 from vmjira.flows.rules import rules_in_force
 from vmjira.flows.show import Content, Job, begin, render, show
-from vmjira.flows.views import view_ticket
 
 log = structlog.get_logger(__name__)
 
@@ -48,11 +48,13 @@ def attempt(outside: Outside, operation_id: str) -> float | None:
         )
     except TrackerUnavailable as error:
         return _later(outside, operation, error)
+    except StoreUnavailable as error:
+        return _later(outside, operation, TrackerUnavailable(str(error), outcome_unknown=True))
     except TicketGone as error:
         _lost(outside, operation, error)
     except VmjiraError as error:
         _end(outside, operation, "refused", str(error))
-    except Exception as error:  # a fault of ours, or a database that is away: it must not take the operation with it
+    except Exception as error:  # a fault of ours: it must not take the operation with it
         log.exception("fault", operation=operation.id, ticket=operation.identifier)
         if operation.attempts < FAULTS:
             return _later(outside, operation, TrackerUnavailable(f"a fault of vmjira: {error}", outcome_unknown=True))
@@ -71,11 +73,11 @@ def _create(job: Job) -> str:
         return _update(job)
     content = render(job)
     if found := _made_before(job):
-        row = _record_created(job, found.key, found.id, description="")
+        row = _record_created(job, found.key, found.id, None)
         return f"{found.key}: found again; " + show(replace(job, row=row), content, doubtful=True)
     begin(job)
     made = job.tracker.create(_draft(job, content))
-    row = _record_created(job, made.key, made.id, description=content.digest)
+    row = _record_created(job, made.key, made.id, content)
     if made.notes:
         job.tracker.comment(made.key, job.outside.renderer.comment("created_notes", notes=made.notes))
     shown = show(replace(job, row=row), content, doubtful=job.crashed)
@@ -89,21 +91,20 @@ def _update(job: Job) -> str:
     return f"{job.row.key}: " + show(job, render(job), doubtful=job.crashed)
 
 
-def _verified(job: Job) -> str:
-    """Say once, with the evidence, that all own findings have ended."""
-    view = view_ticket(job.outside.store, job.row, job.rulebook)
-    return _say(job, job.outside.renderer.comment("verified", view=view))
-
-
-def _close(job: Job) -> str:
-    return _move(job, "close")
-
-
-def _reopen(job: Job) -> str:
-    return _move(job, "reopen")
-
-
-_HANDLERS = {"create": _create, "update": _update, "verified": _verified, "close": _close, "reopen": _reopen}
+_HANDLERS = {
+    "create": _create,
+    "update": _update,
+    "relabel": life.relabel,
+    "verified": life.say_verified,
+    "closed": life.say_closed,
+    "waiting": life.say_waiting,
+    "accepted": life.say_accepted,
+    "unaccepted": life.say_unaccepted,
+    "close": life.close,
+    "reopen": life.reopen,
+    "escalate": life.escalate,
+    **REPAIRS,
+}
 
 
 # --- making exactly one -----------------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ def _made_before(job: Job) -> Issue | None:
     found = job.tracker.find(job.row.identifier)
     if found:
         for newer in found[1:]:
-            _retire_duplicate(job, newer, found[0])
+            retire(job, newer, found[0].key)
         return found[0]
     now = job.outside.clock()
     sure = started + timedelta(seconds=job.tracker.search_lag) if started else now
@@ -145,16 +146,11 @@ def _made_before(job: Job) -> Issue | None:
     return None
 
 
-def _retire_duplicate(job: Job, newer: Issue, older: Issue) -> None:
-    if newer.status_category != "done":
-        job.tracker.comment(newer.key, job.outside.renderer.comment("duplicate", older=older.key))
-        job.tracker.transition(newer.key, "close", _ticket_rules(job))
-
-
-def _record_created(job: Job, key: str, issue_id: str, *, description: str) -> TicketRow:
+def _record_created(job: Job, key: str, issue_id: str, sent: Content | None) -> TicketRow:
     """Remember the key, and have the neighbours show it: in the same transaction."""
+    digest = sent.digest if sent else ""
+    changes = {"key": key, "issue_id": issue_id, "description": digest, "described": digest}
     with job.outside.store.begin() as unit:
-        changes = {"key": key, "issue_id": issue_id, "description": description}
         unit.update_ticket(job.row.identifier, **changes, status_category="new")
         cell = unit.tickets(ranges=[job.row.range])
         waiting = unit.unstarted_updates()
@@ -172,40 +168,10 @@ def _record_created(job: Job, key: str, issue_id: str, *, description: str) -> T
         ]
         unit.add_operations(follow)
         job.outside.queue.put(unit, follow)
-    return replace(job.row, key=key, issue_id=issue_id, description=description)
+    return replace(job.row, key=key, issue_id=issue_id, description=digest)
 
 
 # --- small things -----------------------------------------------------------------------------------------------------
-
-
-def _say(job: Job, body: str) -> str:
-    if job.row.key is None:
-        return "nothing to do: there is no ticket"
-    if job.crashed and any(_squeezed(body) == _squeezed(other) for other in job.tracker.comments(job.row.key)):
-        return f"{job.row.key}: had been said before a crash"
-    begin(job)
-    job.tracker.comment(job.row.key, body)
-    return f"{job.row.key}: commented"
-
-
-def _move(job: Job, wanted: str) -> str:
-    if job.row.key is None:
-        return "nothing to do: there is no ticket"
-    status = job.tracker.transition(job.row.key, "close" if wanted == "close" else "reopen", _ticket_rules(job))
-    with job.outside.store.begin() as unit:
-        unit.update_ticket(
-            job.row.identifier, status=status, status_category="done" if wanted == "close" else "indeterminate"
-        )
-    return f"{job.row.key}: now {status}"
-
-
-def _ticket_rules(job: Job) -> TicketRules:
-    found = job.rulebook.range(job.row.range)
-    return found.ticket if found else job.rulebook.policy.ticket
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.split())
 
 
 def _later(outside: Outside, operation: OperationRow, error: TrackerUnavailable) -> float:

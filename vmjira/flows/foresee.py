@@ -5,22 +5,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 
 import polars as pl
 
 from vmjira.domain import ledger
+from vmjira.domain.acceptance import accept, reopen_accepted
+from vmjira.domain.breaker import Trip
 from vmjira.domain.classify import newest
 from vmjira.domain.digest import digests
-from vmjira.domain.frames import Scan
+from vmjira.domain.frames import Scan, Schema, Time
 from vmjira.domain.ledger import Folded
 from vmjira.domain.plan import Plan, Situation, TicketFacts, Title, make_plan
 from vmjira.domain.rulebook import Rulebook
-from vmjira.domain.statistics import host_numbers, own_numbers, top_hosts
-from vmjira.domain.ticket import CellNumbers, HostNumbers, Iteration, OwnNumbers, TopHost
-from vmjira.flows.knowledge import HOSTS, ITERATION_NAMES, VULNERABILITIES, Base, iterations_of, part_name, running_of
+from vmjira.domain.statistics import host_numbers, own_numbers, refuted, top_hosts
+from vmjira.domain.ticket import CellNumbers, HostNumbers, Iteration, OwnNumbers, TicketRow, TopHost
+from vmjira.flows.knowledge import (
+    BEFORE,
+    HOSTS,
+    ITERATION_NAMES,
+    VULNERABILITIES,
+    Base,
+    iterations_of,
+    part_name,
+    running_of,
+)
+from vmjira.flows.ports import EventRow
 
 
 @dataclass(frozen=True)
@@ -31,8 +43,12 @@ class Outcome:
     parts: Mapping[str, pl.DataFrame]  # the ledger parts that are new
     cells: tuple[CellNumbers, ...]
     plan: Plan
+    before: Mapping[str, TicketRow]  # the tickets that the plan was made from …
+    again: Callable[[Mapping[str, TicketRow]], Outcome]  # … and how to make it from others
     skipped: int = 0  # hosts of which something as new, or newer, was known
     unidentified: int = 0  # hosts with nothing to recognise them by
+    trips: tuple[Trip, ...] = ()  # where the scan is not believed
+    healed: frozenset[str] = frozenset()  # ranges of which it has again what an earlier one had lost
 
 
 @dataclass(frozen=True)
@@ -52,11 +68,40 @@ def foresee_scan(base: Base, scan: Scan, rulebook: Rulebook, title: Title) -> Ou
     return _outcome(base, folded, Change(rulebook, title, at, f"{scan.scanner} scan of {at:%Y-%m-%d %H:%M}"))
 
 
+def foresee_belief(base: Base, scan: Scan, rulebook: Rulebook, title: Title, ranges: Collection[str]) -> Outcome:
+    """A scan that was folded, but not believed in these ranges, counts there after all."""
+    touched = ledger.touched(base.part(HOSTS), scan, rulebook)
+    folded = ledger.believe(base.knowledge(touched), scan, rulebook, ranges)
+    at = scan.finished_at.astimezone(rulebook.policy.timezone)
+    because = f"{scan.scanner} scan of {at:%Y-%m-%d %H:%M}, believed now"
+    return _outcome(base, folded, Change(rulebook, title, at, because))
+
+
 def foresee_rules(base: Base, rulebook: Rulebook, title: Title, *, at: datetime, before: Rulebook) -> Outcome:
     """`before`: the rules that these replace; acceptances that are no longer given end."""
     folded = ledger.apply_rules(base.knowledge(base.ranges), rulebook, at=at, before=before)
     at = at.astimezone(rulebook.policy.timezone)
     return _outcome(base, folded, Change(rulebook, title, at, f"change of rules of {at:%Y-%m-%d %H:%M}"))
+
+
+def foresee_acceptance(base: Base, event: EventRow, rulebook: Rulebook, title: Title) -> Outcome:
+    """A ticket was closed as accepted, or reopened from that: the open own findings it had end, or come back."""
+    about, at = event.details, event.at
+    if at is None:
+        raise ValueError(f"an acceptance without a time: {event}")
+    own = (pl.col("category") == about["category"]) & (pl.col("first_iteration") == about["ordinal"])
+    known = base.knowledge([about["range"]])
+    if event.kind == "accept":
+        known = accept(known, own, at=at, until=datetime.fromisoformat(about["until"]))
+    else:
+        known = reopen_accepted(known, own & (pl.col("ended_at") == pl.lit(_moment(about["accepted_at"]), Time)))
+    words = {"accept": "accepted as a risk", "unaccept": "reopened, so its acceptance ended"}[event.kind]
+    change = Change(rulebook, title, at.astimezone(rulebook.policy.timezone), f"{about['identifier']} was {words}")
+    return _outcome(base, Folded(known, frozenset([about["range"]]), {}), change)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
@@ -66,30 +111,46 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
         HOSTS: known.hosts,
         VULNERABILITIES: known.vulnerabilities,
         ITERATION_NAMES: known.iterations,
+        BEFORE: known.baseline,
         **{part_name(name): frame for name, frame in lives.items()},
     }
     running, iterations = running_of(known.iterations), iterations_of(known.iterations)
     cells: list[CellNumbers] = []
-    facts: list[TicketFacts] = []
+    mine: dict[str, pl.DataFrame] = {}
     for name in sorted((folded.changed | set(folded.rounds)) - {""}):
         if name in running:
             frame = lives[name] if name in lives else known.lives.filter(pl.col("range") == name)
-            mine = frame.filter(pl.col("category").is_not_null())
-            cells += _cells(mine, name, iterations[name, running[name]], known.hosts, change.rulebook)
-            facts += _facts(mine, name, running)
-    situation = Situation(
-        facts=tuple(facts),
-        cells={**base.cells, **{(cell.category, cell.range, cell.ordinal): cell for cell in cells}},
-        iterations=iterations,
-        running=running,
-        tickets=base.tickets,
-        version=base.version + 1,
-        at=change.at,
-        because=change.because,
-    )
-    plan = make_plan(situation, change.rulebook, change.title)
-    after = base.after(parts, plan.tickets, cells)
-    return Outcome(after, parts, tuple(cells), plan, len(folded.skipped), folded.unidentified)
+            mine[name] = frame.filter(pl.col("category").is_not_null())
+            cells += _cells(mine[name], name, iterations[name, running[name]], known.hosts, change.rulebook)
+
+    def planned(tickets: Mapping[str, TicketRow]) -> Outcome:
+        facts = [each for name, frame in mine.items() for each in _facts(frame, name, running, tickets.values())]
+        situation = Situation(
+            facts=tuple(facts),
+            cells={**base.cells, **{(cell.category, cell.range, cell.ordinal): cell for cell in cells}},
+            iterations=iterations,
+            running=running,
+            tickets=tickets,
+            version=base.version + 1,
+            at=change.at,
+            because=change.because,
+        )
+        plan = make_plan(situation, change.rulebook, change.title)
+        after = replace(base, tickets=tickets).after(parts, plan.tickets, cells)
+        return Outcome(
+            base=after,
+            parts=parts,
+            cells=tuple(cells),
+            plan=plan,
+            before=tickets,
+            again=planned,
+            skipped=len(folded.skipped),
+            unidentified=folded.unidentified,
+            trips=folded.trips,
+            healed=folded.healed,
+        )
+
+    return planned(base.tickets)
 
 
 def _cells(
@@ -117,8 +178,12 @@ def _cells(
     ]
 
 
-def _facts(lives: pl.DataFrame, range_: str, running: Mapping[str, int]) -> list[TicketFacts]:
+def _facts(
+    lives: pl.DataFrame, range_: str, running: Mapping[str, int], tickets: Collection[TicketRow]
+) -> list[TicketFacts]:
     keys = ["category", "first_iteration"]
+    closed = closings(row for row in tickets if row.range == range_ and row.closing == "waiting")
+    seen = refuted(lives, closed).drop("range")
     return [
         TicketFacts(
             category=row["category"],
@@ -126,6 +191,17 @@ def _facts(lives: pl.DataFrame, range_: str, running: Mapping[str, int]) -> list
             ordinal=row["first_iteration"],
             own=OwnNumbers(**{each.name: row[each.name] for each in fields(OwnNumbers)}),
             digest=str(row["digest"]),
+            refuted=row["refuted"] or 0,
         )
-        for row in own_numbers(lives, running).join(digests(lives, *keys), on=keys).rows(named=True)
+        for row in own_numbers(lives, running)
+        .join(digests(lives, *keys), on=keys)
+        .join(seen, on=keys, how="left")
+        .rows(named=True)
     ]
+
+
+def closings(rows: Iterable[TicketRow]) -> pl.DataFrame:
+    """category, range, first_iteration, closed_at: what `statistics.refuted` has to know of closed tickets."""
+    columns: Schema = {"category": pl.String(), "range": pl.String(), "first_iteration": pl.Int32(), "closed_at": Time}
+    values = [(row.category, row.range, row.ordinal, row.closed_at) for row in rows]
+    return pl.DataFrame(values, schema=columns, orient="row")

@@ -6,9 +6,8 @@ the plan and queues its delivery. A crash before the commit leaves only files th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,9 +17,11 @@ import structlog
 from vmjira.domain.frames import Scan
 from vmjira.domain.plan import Title
 from vmjira.domain.rulebook import Rulebook
+from vmjira.domain.ticket import TicketRow
 from vmjira.errors import RulesInvalid, ScanUnreadable
-from vmjira.flows.foresee import Outcome, foresee_rules, foresee_scan
-from vmjira.flows.knowledge import load
+from vmjira.flows import breaker
+from vmjira.flows.foresee import Outcome, foresee_belief, foresee_rules, foresee_scan
+from vmjira.flows.knowledge import BEFORE, load
 from vmjira.flows.operations import RULES, commit, rows_of
 from vmjira.flows.ports import Conflict, EventRow, OperationRow, Outside, RulesRow, ScanRow, Unit
 from vmjira.flows.rules import read_rules, rules_in_force
@@ -48,6 +49,7 @@ def ingest(outside: Outside, files: Sequence[Path], read: ReadScan, load_rules: 
     """
     report = Report()
     report.rules = adopt_rules(outside, load_rules, report)
+    report.operations += settle(outside)
     scans: list[tuple[Path, Scan]] = []
     for file in files:
         try:
@@ -58,6 +60,7 @@ def ingest(outside: Outside, files: Sequence[Path], read: ReadScan, load_rules: 
             log.error("refused", file=str(file), why=str(error), kept=kept)
     for file, scan in sorted(scans, key=lambda each: each[1].finished_at):
         report.scans.append(fold_in(outside, file, scan, report))
+        report.operations += settle(outside)
     return report
 
 
@@ -74,8 +77,15 @@ def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[st
         outcome = foresee_scan(base, scan, rulebook, titles(outside, rulebook))
         folder = f"scans/{scan.digest[:16]}-{uuid4().hex[:8]}"
         outside.store.keep_scan(scan, folder)
+        row = _scan_row(file, scan, folder, outside)
+
+        def record(unit: Unit, row: ScanRow = row, outcome: Outcome = outcome, rulebook: Rulebook = rulebook) -> int:
+            id = unit.add_scan(row)
+            breaker.note(unit, outcome, replace(row, id=id), rulebook.policy, now=outside.clock())
+            return id
+
         try:
-            rows = _store(outside, outcome, rulebook, partial(_add_scan, row=_scan_row(file, scan, folder, outside)))
+            rows = keep(outside, outcome, rulebook, EventRow(0, "scan", None, ""), record=record)
         except Conflict:
             continue
         report.operations += [row.id for row in rows]
@@ -83,7 +93,39 @@ def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[st
             "folded", file=str(file), hosts=scan.hosts.height, records=scan.records,
             warnings=len(scan.warnings), version=outcome.base.version, operations=len(rows),
         )  # fmt: skip
-        return said | {"outcome": "folded", "operations": len(rows), "warnings": list(scan.warnings)}
+        doubts = [f"not believed in {trip.range}: {trip.words}" for trip in outcome.trips]
+        return said | {"outcome": "folded", "operations": len(rows), "warnings": [*scan.warnings, *doubts]}
+
+
+def settle(outside: Outside) -> list[str]:
+    """Let scans count that were not believed, and that a person released or a later scan bore out; what is planned."""
+    planned: list[str] = []
+    with outside.store.reading() as unit:
+        due = breaker.due(unit)
+        scans = {row.id: row for row in unit.scans()} if due else {}
+    for notice in due:
+        for id in notice.details["scans"]:
+            planned += _believe(outside, scans[id], notice.identifier)
+        with outside.store.begin() as unit:
+            state, answer = ("dropped", notice.answer) if notice.answer else ("done", "released: the scan counts now")
+            unit.update_operation(notice.id, state=state, answer=answer, ended_at=outside.clock())
+        log.info("settled", range=notice.identifier, answer=answer, operations=len(planned))
+    return planned
+
+
+def _believe(outside: Outside, row: ScanRow, range_: str) -> list[str]:
+    """Ids of what is planned now that the scan counts in the range; none where newer scans speak for all its hosts."""
+    while True:
+        rulebook, base = rules_in_force(outside), load(outside.store)
+        words = titles(outside, rulebook)
+        outcome = foresee_belief(base, outside.store.load_scan(row), rulebook, words, [range_])
+        if outcome.base.part(BEFORE).equals(base.part(BEFORE)):
+            return []
+        try:
+            event = EventRow(0, "scan", row.id, "", details={"believed": [range_]})
+            return [each.id for each in keep(outside, outcome, rulebook, event, record=lambda unit: row.id)]
+        except Conflict:
+            continue
 
 
 def adopt_rules(outside: Outside, load_rules: LoadRules, report: Report) -> str:
@@ -126,7 +168,7 @@ def _adopt(outside: Outside, row: RulesRow, outcome: Outcome | None, rulebook: R
     def record(unit: Unit) -> None:
         unit.put_rules(row)
 
-    return _store(outside, outcome, rulebook, record, at=row)
+    return keep(outside, outcome, rulebook, EventRow(0, "rules", None, "", row.since), record=record)
 
 
 def _hold_rules(outside: Outside, rulebook: Rulebook, why: str) -> str:
@@ -150,31 +192,51 @@ def _released(outside: Outside, rulebook: Rulebook) -> bool:
     return row is not None and row.state == "done"
 
 
-def _store(
+def keep(
     outside: Outside,
     outcome: Outcome,
     rulebook: Rulebook,
-    record: Callable[[Unit], int | None],
+    event: EventRow,
     *,
-    at: RulesRow | None = None,
+    record: Callable[[Unit], int | None],
+    decided: TicketRow | None = None,
 ) -> list[OperationRow]:
-    """Write the new parts, then commit everything at once. `record` adds the cause and gives the scan's id, if any."""
+    """Write the new parts, then commit everything at once: `event` tells the cause, and `record` adds it and gives the
+    scan's id, if any. Raises Conflict if somebody else moved the ledger; the plan follows tickets by itself. `decided`:
+    a row as `record` makes it, and as the plan knows it already.
+    """
     version, plan = outcome.base.version, f"v{outcome.base.version}"
     paths = {name: f"ledger/{name}/{version}-{uuid4().hex[:8]}.parquet" for name in outcome.parts}
     for name, path in paths.items():
         outside.store.write(path, outcome.parts[name])
-    held = outcome.plan.exceeded(rulebook.policy) if at is None else None
-    rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
+    while True:
+        held = outcome.plan.exceeded(rulebook.policy) if event.kind == "scan" else None
+        rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
+        with outside.store.begin() as unit:
+            fresh = unit.tickets(ranges={row.range for row in outcome.plan.tickets})
+            tickets = {**outcome.before, **{row.identifier: row for row in fresh}}
+            if decided:
+                tickets[decided.identifier] = decided
+            if _as_planned_from(outcome, tickets):
+                unit.move_ledger(replace(event, version=version, scan=record(unit), rules=rulebook.digest), paths)
+                unit.put_cell_numbers(outcome.cells)
+                unit.put_tickets(outcome.plan.tickets)
+                stored = commit(outside, unit, rows)
+                break
+        outcome = outcome.again(tickets)
     if held:
         log.warning("plan held", plan=plan, why=held)
-    with outside.store.begin() as unit:
-        scan = record(unit)
-        unit.move_ledger(
-            EventRow(version, "rules" if at else "scan", scan, rulebook.digest, at.since if at else None), paths
-        )
-        unit.put_cell_numbers(outcome.cells)
-        unit.put_tickets(outcome.plan.tickets)
-        return commit(outside, unit, rows)
+    return stored
+
+
+def _as_planned_from(outcome: Outcome, tickets: Mapping[str, TicketRow]) -> bool:
+    """Nobody closed, reopened or deleted a ticket of the plan while it was made; the rest of a row is delivery's."""
+
+    def decided(row: TicketRow | None) -> object:
+        return row and (row.closing, row.closed_at, row.reopened, row.noted, row.verified, row.gone)
+
+    planned = [row.identifier for row in outcome.plan.tickets]
+    return all(decided(outcome.before.get(name)) == decided(tickets.get(name)) for name in planned)
 
 
 def _scan_row(file: Path, scan: Scan, folder: str, outside: Outside) -> ScanRow:
@@ -185,10 +247,6 @@ def _scan_row(file: Path, scan: Scan, folder: str, outside: Outside) -> ScanRow:
         records=scan.records, records_by_severity=scan.records_by_severity, warnings=scan.warnings,
         unreadable=scan.unreadable, rescan=scan.rescan, folded_at=outside.clock(),
     )  # fmt: skip
-
-
-def _add_scan(unit: Unit, *, row: ScanRow) -> int:
-    return unit.add_scan(row)
 
 
 def titles(outside: Outside, rulebook: Rulebook) -> Title:

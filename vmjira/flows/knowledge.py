@@ -1,6 +1,6 @@
 """What is known, as it lies in the store: loaded by parts, so that a scan of one office reads and writes one office.
 
-Parts: one per range (its lives), and three for all: `_hosts`, `_vulnerabilities`, `_iterations`.
+Parts: one per range (its lives), and four for all: `_hosts`, `_vulnerabilities`, `_iterations`, `_baseline`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from vmjira.domain.frames import CATALOGUE, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
+from vmjira.domain.frames import BASELINE, CATALOGUE, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.ticket import CellNumbers, Iteration, TicketRow
 from vmjira.flows.ports import Store
 
-HOSTS, VULNERABILITIES, ITERATION_NAMES = "_hosts", "_vulnerabilities", "_iterations"
+HOSTS, VULNERABILITIES, ITERATION_NAMES, BEFORE = "_hosts", "_vulnerabilities", "_iterations", "_baseline"
 NO_RANGE = "_none"
-_COMMON = {HOSTS: KNOWN_HOSTS, VULNERABILITIES: CATALOGUE, ITERATION_NAMES: ITERATIONS}
+_COMMON = {HOSTS: KNOWN_HOSTS, VULNERABILITIES: CATALOGUE, ITERATION_NAMES: ITERATIONS, BEFORE: BASELINE}
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Base:
             hosts=self.part(HOSTS),
             vulnerabilities=self.part(VULNERABILITIES),
             iterations=self.part(ITERATION_NAMES),
+            baseline=self.part(BEFORE),
         )
 
     @property
@@ -64,6 +65,11 @@ def part_name(range_: str) -> str:
 
 def range_name(part: str) -> str:
     return "" if part == NO_RANGE else part
+
+
+def lives_of(parts: Mapping[str, str]) -> list[str]:
+    """Paths of the parts that hold lives."""
+    return [path for name, path in sorted(parts.items()) if name not in _COMMON]
 
 
 def nothing() -> Base:

@@ -6,12 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from vmjira.domain.plan import Operation
+from vmjira.domain.operation import Operation
 from vmjira.errors import VmjiraError
 from vmjira.flows.ports import OperationRow, OperationState, Outside, Unit
 
 #: A held change of rules: releasing it lets the next ingest put the rules in force.
 RULES = "rules"
+#: A scan that is not believed in a range: releasing it lets the scan count.
+BREAKER = "breaker"
+#: What a released operation becomes that is not for the tracker.
+_RELEASED: dict[str, OperationState] = {RULES: "done", BREAKER: "waiting"}
 
 
 def new_operation(
@@ -51,7 +55,10 @@ def retry(outside: Outside, ids: Sequence[str]) -> list[str]:
 
 
 def release(outside: Outside, ids: Sequence[str]) -> list[str]:
-    """A person has looked at held operations (or whole plans, by the plan's id): deliver them."""
+    """A person has looked at held operations (or whole plans, by the plan's id): deliver them.
+
+    Scans that the circuit breaker held count from the next `ingest.settle` on.
+    """
     return _requeue(outside, ids, "held")
 
 
@@ -59,10 +66,8 @@ def _requeue(outside: Outside, ids: Sequence[str], state: OperationState) -> lis
     with outside.store.begin() as unit:
         chosen = _chosen(unit, ids, state)
         for row in chosen:
-            unit.update_operation(
-                row.id, state="queued" if row.operation != RULES else "done", ended_at=None, answer=""
-            )
-        outside.queue.put(unit, [row for row in chosen if row.operation != RULES])
+            unit.update_operation(row.id, state=_RELEASED.get(row.operation, "queued"), ended_at=None, answer="")
+        outside.queue.put(unit, [row for row in chosen if row.operation not in _RELEASED])
     return [row.id for row in chosen]
 
 

@@ -105,7 +105,20 @@ class Tracker(Protocol):
     def read(self, keys: Sequence[str]) -> dict[str, Issue]:
         """Fresh state, by the key asked for (a moved issue answers with its new key); gone ones are missing."""
 
-    def edit(self, key: str, *, description: str | None = None, summary: str | None = None) -> None: ...
+    def edit(
+        self,
+        key: str,
+        *,
+        description: str | None = None,
+        summary: str | None = None,
+        priority: str | None = None,
+        labels: Sequence[str] = (),
+    ) -> None:
+        """Give what is named its value; `labels` are added, no other is touched."""
+
+    def watch(self, key: str, who: str) -> None:
+        """Add a watcher, by what the rules call them."""
+
     def attach(self, key: str, files: Sequence[File]) -> list[Attachment]:
         """All files in one call."""
 
@@ -126,8 +139,20 @@ class Tracker(Protocol):
     def last_status_change(self, key: str) -> StatusChange | None:
         """From the ticket's history; None if its status never changed."""
 
-    def changed_since(self, moment: datetime) -> Iterator[Issue]:
-        """Tickets with the label `vmjira` that were updated since then, by search; may lag behind by `search_lag`."""
+    def described_by(self, key: str) -> str | None:
+        """The account that changed the description last; None if nobody did since the ticket was made."""
+
+    def changed_since(self, moment: datetime | None) -> Iterator[Issue]:
+        """Tickets with the label `vmjira` that were updated since then, by search; may lag behind by `search_lag`.
+
+        None: all. One may come twice."""
+
+    def sees(self, project: str) -> bool:
+        """Whether we may browse the project: else its tickets only seem to be deleted."""
+
+    @property
+    def signs_webhooks(self) -> bool:
+        """Whether the tracker signs the webhooks that it sends."""
 
     def webhooks(self) -> list[WebhookRegistration]: ...
     def register_webhook(self, url: str, secret: str, jql: str) -> WebhookRegistration: ...
@@ -147,6 +172,9 @@ class Renderer(Protocol):
 
     def room(self, current: str) -> int:
         """The `budget` that our part has beside a human's text in the description `current`."""
+
+    def part(self, current: str) -> str:
+        """Our part of the description `current`, with its marks; empty if it is not there."""
 
     def merge(self, current: str, ours: str) -> str:
         """`current` with our marked part replaced (or added in front); a human's text stays as it is."""
@@ -173,7 +201,7 @@ class OperationRow:
     """One planned change, why, and what became of it."""
 
     id: str
-    operation: str  # create, update, comment, close, reopen
+    operation: str  # those of `domain.operation.Kind`, and `flows.repairs`
     identifier: str
     reason: str
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -249,6 +277,7 @@ class DeliveryRow:
     state: DeliveryState = "queued"
     answer: str = ""  # what was decided and why, in words
     decided_at: datetime | None = None
+    attempts: int = 0
 
 
 @dataclass(frozen=True)
@@ -262,6 +291,27 @@ class AcceptanceRow:
     accepted_at: datetime
     accepted_until: datetime
     ended_at: datetime | None = None  # ended before its time: the ticket was reopened
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something of which only the last time counts, e.g. the last successful reconciliation."""
+
+    name: str
+    at: datetime
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How much there is of what: for monitoring."""
+
+    deliveries: Mapping[str, int]  # by state
+    operations: Mapping[tuple[str, str], int]  # by kind and state
+    tickets: Mapping[str, int]  # by status category; "waiting": not made yet, "deleted"
+    findings: Mapping[tuple[str, str], int]  # own findings of tickets, by range and state
+    hosts: Mapping[tuple[str, str], int]  # in the newest iteration of each cell, by range and state
+    queues: Mapping[str, int]  # how much waits, by queue
 
 
 @dataclass(frozen=True)
@@ -309,9 +359,12 @@ class Unit(Protocol):
     # tickets
     def tickets(self, *, ranges: Collection[str] | None = None) -> list[TicketRow]: ...
     def ticket(self, identifier: str) -> TicketRow | None: ...
+    def ticket_of_issue(self, issue: str) -> TicketRow | None:
+        """By the id of its issue, or by its key."""
+
     def put_tickets(self, rows: Iterable[TicketRow]) -> None:
         """Add rows. Of those that exist, change only what planning decides: ledger, own, facts, verified,
-        closed_by_us."""
+        closed_at, closing, reopened, noted."""
 
     def update_ticket(self, identifier: str, **changes: Any) -> None: ...
     def attachments(self, identifier: str) -> list[AttachmentRow]: ...
@@ -337,11 +390,27 @@ class Unit(Protocol):
 
     def delivery(self, id: str) -> DeliveryRow | None: ...
     def deliveries(self, *states: DeliveryState, limit: int = 200) -> list[DeliveryRow]: ...
+    def heard(self, *, limit: int, offset: int = 0) -> list[DeliveryRow]:
+        """The newest first, each with only the beginning of its body."""
+
     def update_delivery(self, id: str, **changes: Any) -> None: ...
 
     # risk acceptances of tickets
     def put_acceptance(self, row: AcceptanceRow) -> None: ...
     def acceptances(self, *, identifier: str | None = None) -> list[AcceptanceRow]: ...
+
+    # what happened last
+    def mark(self, name: str) -> Mark | None: ...
+    def put_mark(self, mark: Mark) -> None: ...
+
+    # how it goes, at a glance: for health and metrics
+    def waiting_since(self) -> dict[str, datetime | None]:
+        """When the oldest that waits was put in, by queue; quick, however long the queue or the past is."""
+
+    def last_scan(self) -> datetime | None:
+        """The latest end of a scan."""
+
+    def tally(self) -> Tally: ...
 
     # worker slots
     def claim_slot(self, host: str, pid: int, now: datetime, *, stale_after: float) -> int:
@@ -391,6 +460,11 @@ class OperationQueue(Protocol):
 
     def put_event(self, unit: Unit, delivery: DeliveryRow) -> None:
         """Queue a webhook for `react`, in the transaction of `unit`; those of one issue stay in order."""
+
+    def put_work(self, unit: Unit, queue: str, id: str, *, workflow: str, partition: str) -> None:
+        """Queue `id` in the transaction of `unit`: it is worked off exactly if the row of that id exists.
+
+        The same `workflow` is queued only once; what has the same `partition` is worked off in order."""
 
 
 class TicketReader(Protocol):

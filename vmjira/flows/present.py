@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import CellNumbers, HostNumbers, TicketRow
 from vmjira.errors import VmjiraError
-from vmjira.flows.ports import OperationRow, Outside, Store
+from vmjira.flows.ports import DeliveryRow, OperationRow, Outside, Store, Unit
 from vmjira.flows.views import hosts_behind
 
 _OWN = ("total", "fixed", "open", "unverified", "moved", "gone", "accepted")
@@ -47,21 +48,55 @@ def ticket_json(row: TicketRow, cell: CellNumbers | None, cell_tickets: Iterable
 
 
 def one_ticket(outside: Outside, identifier: str) -> dict[str, Any]:
-    """A ticket with the hosts behind its numbers: by its identifier or its key."""
+    """A ticket with the hosts behind its numbers, and all that was done to it and why: by its identifier or its key."""
     with outside.store.reading() as unit:
         rows = unit.tickets()
         row = next((each for each in rows if identifier in (each.identifier, each.key)), None)
         if row is None:
             raise VmjiraError(f"ticket '{identifier}': there is none with this identifier or key; see `vmjira tickets`")
         cells = unit.cell_numbers(ranges=[row.range])
+        done = [operation_json(each) for each in unit.operations(identifier=row.identifier)]
     cell = next((each for each in cells if (each.category, each.ordinal) == (row.category, row.ordinal)), None)
     rows = [each for each in rows if (each.category, each.range) == (row.category, row.range)]
-    return {**ticket_json(row, cell, rows), "hosts": hosts_behind(outside.store, row)}
+    closing = {
+        "closing": row.closing,
+        "closed_at": row.closed_at.isoformat() if row.closed_at else None,
+        "reopened": row.reopened,
+    }
+    hosts = hosts_behind(outside.store, row)
+    return {**ticket_json(row, cell, rows), **closing, "hosts": hosts, "operations": done}
 
 
 def all_tickets(store: Store) -> list[dict[str, Any]]:
     with store.reading() as unit:
         return tickets_json(unit.tickets(), unit.cell_numbers())
+
+
+def heard_json(unit: Unit, *, limit: int, offset: int = 0) -> list[dict[str, Any]]:
+    """Webhooks as they came in, the newest first: what they were about, and what was decided and why."""
+    return [
+        _heard(row, unit.ticket_of_issue(row.issue) if row.issue else None)
+        for row in unit.heard(limit=limit, offset=offset)
+    ]
+
+
+def _heard(row: DeliveryRow, ticket: TicketRow | None) -> dict[str, Any]:
+    kind = _KIND.search(row.body)
+    return {
+        "id": row.id,
+        "received_at": row.received_at.isoformat(),
+        "event": kind[1].decode("utf-8", "replace") if kind else "",
+        "issue": row.issue,
+        "ticket": ticket.identifier if ticket else None,
+        "key": ticket.key if ticket else None,
+        "state": row.state,
+        "answer": row.answer,
+        "decided_at": row.decided_at.isoformat() if row.decided_at else None,
+    }
+
+
+#: Jira writes it in front; a page of events reads no more of a body than that.
+_KIND = re.compile(rb'"webhookEvent"\s*:\s*"([^"\\]{1,80})"')
 
 
 def operation_json(row: OperationRow) -> dict[str, Any]:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vmjira.domain.breaker import Trip
 from vmjira.domain.frames import Scan
 from vmjira.domain.rulebook import Rulebook
 from vmjira.flows.foresee import foresee_rules, foresee_scan
 from vmjira.flows.ingest import titles
 from vmjira.flows.knowledge import load
+from vmjira.flows.operations import BREAKER
 from vmjira.flows.ports import Outside
 from vmjira.flows.rules import read_rules
 
@@ -37,7 +39,7 @@ def preview(
         }
         for row in waiting
     ]
-    plans = []
+    plans, trips = [], []
     if base.version and in_force and in_force.digest != rulebook.digest:
         before = read_rules(outside.rulebook, in_force)
         outcome = foresee_rules(base, rulebook, words, at=outside.clock(), before=before)
@@ -48,6 +50,13 @@ def preview(
         if scan.digest not in known:
             outcome = foresee_scan(base, scan, rulebook, words)
             plans.append(outcome.plan)
+            trips += [_held(trip) for trip in outcome.trips]
             base = outcome.base
             known.add(scan.digest)
-    return planned + [operation.as_json() for plan in plans for operation in plan.operations]
+    return planned + trips + [operation.as_json() for plan in plans for operation in plan.operations]
+
+
+def _held(trip: Trip) -> dict[str, Any]:
+    """The notice of a scan that would not be believed, in the shape of an operation."""
+    details = {**trip.as_json(), "state": "held"}
+    return {"operation": BREAKER, "identifier": trip.range, "key": None, "reason": trip.words, "details": details}

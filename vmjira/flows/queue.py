@@ -16,7 +16,8 @@ from dbos import DBOS, DBOSClient
 
 from vmjira.flows.ports import DeliveryRow, OperationRow, Unit
 
-DELIVER, REACT = "deliver", "react"
+#: What waits: operations, webhooks, firings of the clock, rescans after a close.
+DELIVER, REACT, JOB, RESCAN = QUEUES = ("deliver", "react", "job", "rescan")
 APPLICATION = "vmjira"
 #: Fixed, so that a newer program takes up what an older one left. Raise it only if workflows change incompatibly.
 WORKFLOW_VERSION = "1"
@@ -43,14 +44,16 @@ def _until_ended(queue: str, id: str) -> None:
         DBOS.sleep(pause)
 
 
-@DBOS.workflow(name=DELIVER, max_recovery_attempts=None)
-def _deliver(operation_id: str) -> None:
-    _until_ended(DELIVER, operation_id)
+def _workflow(queue: str) -> None:
+    """The workflow that works off `queue`, by its name: one per id, started once however often it is queued."""
+
+    @DBOS.workflow(name=queue, max_recovery_attempts=None)
+    def work(id: str) -> None:
+        _until_ended(queue, id)
 
 
-@DBOS.workflow(name=REACT, max_recovery_attempts=None)
-def _react(delivery_id: str) -> None:
-    _until_ended(REACT, delivery_id)
+for _queue in QUEUES:
+    _workflow(_queue)
 
 
 def prepare(database_url: str) -> None:
@@ -67,14 +70,13 @@ class Queue:
 
     def put(self, unit: Unit, operations: Iterable[OperationRow]) -> None:
         for row in operations:
-            self._enqueue(unit, DELIVER, row.id, workflow=f"{row.id}.{row.attempts}", partition=cell_of(row.identifier))
+            self.put_work(unit, DELIVER, row.id, workflow=f"{row.id}.{row.attempts}", partition=cell_of(row.identifier))
 
     def put_event(self, unit: Unit, delivery: DeliveryRow) -> None:
         partition = delivery.issue or delivery.id
-        self._enqueue(unit, REACT, delivery.id, workflow=f"event.{delivery.id}", partition=partition)
+        self.put_work(unit, REACT, delivery.id, workflow=f"event.{delivery.id}", partition=partition)
 
-    def _enqueue(self, unit: Unit, queue: str, id: str, *, workflow: str, partition: str) -> None:
-        """In the transaction of `unit`: it exists exactly if the row of that id does."""
+    def put_work(self, unit: Unit, queue: str, id: str, *, workflow: str, partition: str) -> None:
         self._client.enqueue_in_transaction(
             unit.connection,
             {
@@ -106,7 +108,7 @@ def cell_of(identifier: str) -> str:
 def running(database_url: str, slot: int, handlers: Mapping[str, Attempt], *, threads: int = 8) -> Iterator[None]:
     """Work off queues while the block runs. `slot` names the worker: its successor takes up what it left.
 
-    `handlers`: by queue (`DELIVER`, `REACT`). They are kept in the module, because workflows are found by name after
+    `handlers`: by queue. They are kept in the module, because workflows are found by name after
     a crash and cannot be closures.
     """
     _handlers.update(handlers)

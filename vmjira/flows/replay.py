@@ -8,7 +8,7 @@ import polars as pl
 
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
-from vmjira.flows.foresee import foresee_rules, foresee_scan
+from vmjira.flows.foresee import foresee_acceptance, foresee_belief, foresee_rules, foresee_scan
 from vmjira.flows.ingest import titles
 from vmjira.flows.knowledge import Base, load, nothing
 from vmjira.flows.ports import Outside
@@ -28,7 +28,15 @@ def rebuild(outside: Outside) -> Base:
         rulebook = read_rules(outside.rulebook, row)
         words = titles(outside, rulebook)
         if event.scan is not None:
-            base = foresee_scan(base, outside.store.load_scan(scans[event.scan]), rulebook, words).base
+            scan, believed = outside.store.load_scan(scans[event.scan]), event.details.get("believed")
+            outcome = (
+                foresee_belief(base, scan, rulebook, words, believed)
+                if believed
+                else foresee_scan(base, scan, rulebook, words)
+            )
+            base = outcome.base
+        elif event.kind in ("accept", "unaccept"):
+            base = foresee_acceptance(base, event, rulebook, words).base
         else:
             base = foresee_rules(base, rulebook, words, at=event.at or row.since, before=before).base
         before = rulebook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,8 @@ from vmjira.domain.ticket import TicketRow, TicketView
 from vmjira.errors import TicketGone
 from vmjira.flows.ports import AttachmentRow, File, Issue, OperationRow, Outside, Tracker
 from vmjira.flows.views import view_ticket
+
+_WORDS = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Content:
 
     @property
     def digest(self) -> str:
-        return digest_of(self.description.encode())
+        return fingerprint(self.description)
 
 
 def render(job: Job) -> Content:
@@ -72,7 +75,8 @@ def show(job: Job, content: Content, *, doubtful: bool) -> str:
             job.tracker.edit(issue.key, description=merged)
             done.append("description")
         with job.outside.store.begin() as unit:
-            unit.update_ticket(job.row.identifier, description=content.digest)
+            standing = fingerprint(job.outside.renderer.part(merged))
+            unit.update_ticket(job.row.identifier, description=content.digest, described=standing)
     if attached := _attach(job, content.files, doubtful=doubtful):
         done.append(f"{attached} files")
     with job.outside.store.begin() as unit:
@@ -122,7 +126,7 @@ def _read(job: Job) -> Issue:
     if issue is None:
         raise TicketGone(f"{key} was deleted, or is no longer visible to vmjira")
     with job.outside.store.begin() as unit:
-        unit.update_ticket(row.identifier, key=issue.key, status=issue.status, status_category=issue.status_category)
+        unit.update_ticket(row.identifier, key=issue.key)  # its status is for `react`, which decides what follows
     return issue
 
 
@@ -133,3 +137,8 @@ def begin(job: Job) -> None:
 
 def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def fingerprint(text: str) -> str:
+    """Of its words alone: Cloud turns wiki markup into its document format and back, and marks may come out others."""
+    return digest_of(" ".join(_WORDS.findall(text)).encode())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import polars as pl
 
-from vmjira.domain.frames import LEDGER, empty
+from vmjira.domain.frames import ENDINGS, LEDGER, empty
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.plan import neighbours
 from vmjira.domain.report import all_rows, diff_rows, own_rows
@@ -28,6 +30,8 @@ from vmjira.flows.ports import Store
 
 #: Iterations that the picture shows.
 HISTORY = 12
+#: Vulnerabilities of a host that a line of a comment names.
+TITLES = 3
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,28 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
         diff_rows=diff_rows(then, *place) if then else None,
         zone=rulebook.policy.timezone,
     )
+
+
+def open_hosts(view: TicketView, closed_at: datetime | None) -> list[str]:
+    """One line a host with open own findings: what, and when it was last seen. First those seen after the closing."""
+    rows = view.own_rows.filter(~pl.col("state").cast(pl.String).is_in(ENDINGS))
+    after = pl.lit(value=False) if closed_at is None else pl.col("last_seen") > closed_at
+    hosts = (
+        rows.group_by("host", maintain_order=True)
+        .agg(pl.col("hostname", "ip").first(), pl.col("title"), last_seen=pl.col("last_seen").max())
+        .with_columns(after=after)
+        .sort("after", "hostname", "ip", "host", descending=[True, False, False, False])
+    )
+    return [_line(view, row, closed=closed_at is not None) for row in hosts.iter_rows(named=True)]
+
+
+def _line(view: TicketView, row: Mapping[str, Any], *, closed: bool) -> str:
+    name = " ".join(str(part) for part in (row["hostname"], row["ip"]) if part) or row["host"]
+    titles = [str(title or "") for title in row["title"]]
+    more = f" and {len(titles) - TITLES} more" if len(titles) > TITLES else ""
+    seen = f"{row['last_seen'].astimezone(view.zone):%Y-%m-%d %H:%M}"
+    note = ", after the closing" if row["after"] else ", before the closing" if closed else ""
+    return f"{name}: {', '.join(titles[:TITLES])}{more}; last seen {seen}{note}"
 
 
 def hosts_behind(store: Store, row: TicketRow) -> dict[str, list[str]]:

@@ -57,10 +57,23 @@ def shrink(ours: str, limit: int) -> str:
     return "\n".join(kept) + tail if kept else ""
 
 
+def part(current: str) -> str:
+    """Our part of `current`, with its marks; empty if it is not there."""
+    found = _between(current)
+    return current[slice(*found)] if found else ""
+
+
 def _around(current: str) -> tuple[str, str]:
     """What people wrote before and after our part, with the gap to it if we are not in there yet."""
+    if found := _between(current):
+        return current[: found[0]], current[found[1] :]
+    return "", _GAP + current if current else ""
+
+
+def _between(current: str) -> tuple[int, int] | None:
+    """Where our part begins and ends."""
     marks = list(_MARK.finditer(current))
     for opening, closing in pairwise(marks):
         if not opening["close"] and closing["close"]:
-            return current[: opening.start()], current[closing.end() :]
-    return "", _GAP + current if current else ""
+            return opening.start(), closing.end()
+    return None

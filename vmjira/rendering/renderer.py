@@ -43,6 +43,9 @@ class Renderer:
         """The `budget` that our part has in the description `current`."""
         return marks.room(current)
 
+    def part(self, current: str) -> str:
+        return marks.part(current)
+
     def merge(self, current: str, ours: str) -> str:
         return marks.merge(current, ours)
 

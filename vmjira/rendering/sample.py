@@ -60,19 +60,20 @@ BARE = replace(
 )
 FRESH = replace(FULL, running=FULL.iteration, own=OwnNumbers(total=1, open=1, hosts=1, open_hosts=1))
 
+_LINE = "pc-7.example.com 10.1.2.3: SMB flaw; last seen 2026-06-12 04:00, after the closing"
+
 #: Every template, and what it gets beside the values of a ticket.
 TEMPLATES: dict[str, dict[str, Any]] = {
     "description.j2": {},
     "comment_created_notes.j2": {"notes": ["no user 'boston-admins': left unassigned"]},
     "comment_verified.j2": {},
-    "comment_closed.j2": {},
-    "comment_waiting.j2": {"hosts": ["pc-7.example.com"]},
-    "comment_reopened.j2": {
-        "reason": "2 findings were seen again",
-        "lines": ["pc-7.example.com was seen vulnerable on 2026-06-12"],
-    },
-    "comment_escalated.j2": {"times": 3},
+    "comment_closed.j2": {"lines": [_LINE]},
+    "comment_waiting.j2": {"lines": [_LINE]},
+    "comment_reopened.j2": {"reason": "2 findings were seen again", "lines": [_LINE]},
+    "comment_stuck.j2": {"answer": "no transition to 'To Do' from 'Done'", "lines": [_LINE]},
+    "comment_escalated.j2": {"times": 3, "notes": ["watcher 'lead' could not be set"], "lines": [_LINE]},
     "comment_accepted.j2": {"resolution": "Won't Fix", "until": date(2026, 12, 1), "findings": 2},
+    "comment_unaccepted.j2": {},
     "comment_refused.j2": {"what": "move the ticket to 'Done'", "answer": "no such transition"},
     "comment_duplicate.j2": {"older": "VM-22"},
 }

@@ -2,6 +2,7 @@
 
 from vmjira.rulefiles.json_schema import json_schema
 from vmjira.rulefiles.loader import load, load_texts
+from vmjira.rulefiles.places import where
 from vmjira.rulefiles.reference import reference
 
-__all__ = ["json_schema", "load", "load_texts", "reference"]
+__all__ = ["json_schema", "load", "load_texts", "reference", "where"]

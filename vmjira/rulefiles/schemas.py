@@ -171,6 +171,14 @@ class PolicyFile(Keys):
         default="never",
     )
     limits = Section(LimitsSchema, "Brakes against a mistake in rules or scans.")
+    breaker = Number(
+        "A scan that loses more than this share of the hosts or findings that a range had is held for a person: "
+        "nothing of that range is called fixed or closed because of it until it is released, or the next scan has "
+        "them again. 1 switches this off.",
+        0.3,
+        between=(0, 1),
+        default=POLICY.breaker,
+    )
     calls_per_second = Number(
         "Calls to the tracker, by one process.", 2.5, between=(0.1, 100), default=POLICY.calls_per_second
     )

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import polars as pl
 from sqlalchemy import Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from vmjira.domain.frames import FINDINGS, HOSTS, UNMADE, VULNERABILITIES, Scan, check
+from vmjira.errors import StoreUnavailable
 from vmjira.flows.ports import ScanRow
 from vmjira.store.data import Data, checked, open_data
 from vmjira.store.engine import for_reading, make_engine
@@ -49,12 +51,12 @@ class SqlStore:
 
     @contextmanager
     def begin(self) -> Iterator[SqlUnit]:
-        with self._engine.begin() as connection:
+        with _reached(), self._engine.begin() as connection:
             yield SqlUnit(connection)
 
     @contextmanager
     def reading(self) -> Iterator[SqlUnit]:
-        with self._engine.connect() as connection, for_reading(connection).begin():
+        with _reached(), self._engine.connect() as connection, for_reading(connection).begin():
             yield SqlUnit(connection)
 
     def write(self, path: str, frame: pl.DataFrame) -> None:
@@ -114,3 +116,12 @@ class SqlStore:
         """Forget old versions of the ledger (see `sweeping.prune`); the next sweeps remove their files."""
         with self.begin() as unit:
             return prune(unit.connection, keep)
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """Says in our words that the database is not there: whoever uses a store knows nothing of SQL."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise StoreUnavailable(f"database: {error.orig}; check that it can be reached and has room") from error

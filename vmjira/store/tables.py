@@ -114,6 +114,7 @@ tickets = Table(
     Column("closed_at", UtcTime),
     Column("closing", Words, nullable=False),
     Column("reopened", Integer, nullable=False),
+    Column("noted", Integer, nullable=False),
     Column("status", Words),
     Column("status_category", Words),
     Column("gone", Boolean, nullable=False),
@@ -123,6 +124,7 @@ tickets = Table(
     Column("facts", Words, nullable=False),
     Column("shown", Words, nullable=False),
     Column("description", Words, nullable=False),
+    Column("described", Words, nullable=False),
     Column("verified", Boolean, nullable=False),
     Column("created_at", UtcTime),
 )
@@ -168,6 +170,7 @@ deliveries = Table(
     Column("state", Words, nullable=False, index=True),
     Column("answer", Words, nullable=False),
     Column("decided_at", UtcTime),
+    Column("attempts", Integer, nullable=False),
 )
 
 #: Risk acceptances of tickets: of their own findings that were open at that moment.
@@ -181,6 +184,15 @@ acceptances = Table(
     Column("accepted_at", UtcTime, nullable=False),
     Column("accepted_until", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
+)
+
+#: Of each name only the last time counts.
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("details", JSON, nullable=False),
 )
 
 worker_slots = Table(

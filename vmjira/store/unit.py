@@ -19,17 +19,21 @@ from vmjira.flows.ports import (
     DeliveryRow,
     DeliveryState,
     EventRow,
+    Mark,
     OperationRow,
     OperationState,
     RulesRow,
     ScanRow,
     SlotRow,
+    Tally,
 )
 from vmjira.store import tables as t
+from vmjira.store import tally
+from vmjira.store.heard import heard
 from vmjira.store.statements import INSERT, add, change, fetch, fetch_one, greatest, put, rows_of
 
 #: What planning decides of a ticket that exists; all else belongs to delivery.
-PLANNED = ("ledger", "own", "facts", "verified", "closed_at", "closing", "reopened")
+PLANNED = ("ledger", "own", "facts", "verified", "closed_at", "closing", "reopened", "noted")
 
 
 class SqlUnit:
@@ -131,6 +135,11 @@ class SqlUnit:
         query = rows_of(t.tickets, TicketRow).where(t.tickets.c.identifier == identifier)
         return next(iter(self._tickets(query)), None)
 
+    def ticket_of_issue(self, issue: str) -> TicketRow | None:
+        columns = t.tickets.c
+        query = rows_of(t.tickets, TicketRow).where((columns.issue_id == issue) | (columns.key == issue))
+        return next(iter(self._tickets(query)), None)
+
     def put_tickets(self, rows: Iterable[TicketRow]) -> None:
         put(self._connection, t.tickets, [asdict(row) for row in rows], only=PLANNED)
 
@@ -195,7 +204,8 @@ class SqlUnit:
 
     def add_delivery(self, row: DeliveryRow) -> bool:
         statement = INSERT[self._connection.dialect.name](t.deliveries).values(vars(row)).on_conflict_do_nothing()
-        return self._connection.execute(statement).rowcount == 1
+        kept = self._connection.execute(statement.execution_options(preserve_rowcount=True))
+        return kept.rowcount == 1
 
     def delivery(self, id: str) -> DeliveryRow | None:
         return fetch_one(
@@ -206,6 +216,9 @@ class SqlUnit:
         """The newest first."""
         query = rows_of(t.deliveries, DeliveryRow).order_by(t.deliveries.c.received_at.desc()).limit(limit)
         return fetch(self._connection, DeliveryRow, query.where(t.deliveries.c.state.in_(states)) if states else query)
+
+    def heard(self, *, limit: int, offset: int = 0) -> list[DeliveryRow]:
+        return heard(self._connection, limit=limit, offset=offset)
 
     def update_delivery(self, id: str, **changes: Any) -> None:
         change(self._connection, t.deliveries, {"id": id}, changes)
@@ -221,6 +234,25 @@ class SqlUnit:
         if identifier is not None:
             query = query.where(t.acceptances.c.identifier == identifier)
         return fetch(self._connection, AcceptanceRow, query)
+
+    # what happened last
+
+    def mark(self, name: str) -> Mark | None:
+        return fetch_one(self._connection, Mark, rows_of(t.marks, Mark).where(t.marks.c.name == name))
+
+    def put_mark(self, mark: Mark) -> None:
+        put(self._connection, t.marks, [vars(mark)])
+
+    # how it goes, at a glance
+
+    def waiting_since(self) -> dict[str, datetime | None]:
+        return tally.waiting_since(self._connection)
+
+    def last_scan(self) -> datetime | None:
+        return tally.last_scan(self._connection)
+
+    def tally(self) -> Tally:
+        return tally.tally(self._connection)
 
     # worker slots
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, column, inspect, select, table
 from sqlalchemy.exc import OperationalError
 
-from vmjira.errors import VmjiraError
+from vmjira.errors import StoreUnavailable, VmjiraError
 from vmjira.store.engine import sqlite_file
 from vmjira.store.tables import VERSION_TABLE
 
@@ -29,7 +29,7 @@ def upgrade(engine: Engine) -> None:
                 _migrate(connection)
     except (OperationalError, sqlite3.Error, OSError) as error:
         where, why = engine.url.render_as_string(hide_password=True), getattr(error, "orig", error)
-        raise VmjiraError(
+        raise StoreUnavailable(
             f"database {where}: cannot be opened: {why}; check VMJIRA_DATABASE_URL, and that it can be reached"
         ) from error
 

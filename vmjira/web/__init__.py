@@ -1,13 +1,16 @@
-"""The web server: pages to look at, and health."""
+"""The web server: pages to look at, health, metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from flask import Flask, Response
 
 from vmjira.domain.rulebook import Rulebook
 from vmjira.flows.ports import Store
+from vmjira.web.health import health
+from vmjira.web.metrics import metrics
 from vmjira.web.pages import pages
 
 #: Everything comes from here, nothing runs: pages are plain HTML.
@@ -23,7 +26,9 @@ def create_app(
     `browse_url` is where people see tickets."""
     app = Flask(__name__)
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    app.register_blueprint(pages(store, rulebook, browse_url))
+    app.register_blueprint(pages(store, rulebook, browse_url, _now))
+    app.register_blueprint(health(store, rulebook, _now))
+    app.register_blueprint(metrics(store, _now))
 
     @app.after_request
     def secure(response: Response) -> Response:
@@ -32,8 +37,8 @@ def create_app(
         response.headers["Referrer-Policy"] = "same-origin"
         return response
 
-    @app.get("/healthz")
-    def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
     return app
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

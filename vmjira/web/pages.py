@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, abort, render_template, request
 
 from vmjira.domain.rulebook import Category, Range, Rulebook
+from vmjira.flows.acceptances import all_acceptances, summary
 from vmjira.flows.ports import OperationState, Store
-from vmjira.flows.present import operation_json, tickets_json
+from vmjira.flows.present import heard_json, operation_json, tickets_json
 
-PAGE = 200
+PAGE, EVENTS, LAST = 200, 50, 1_000_000
 STATES: tuple[OperationState, ...] = ("held", "waiting", "queued", "done", "refused", "dropped")
 
 
-def pages(store: Callable[[], Store], rulebook: Callable[[], Rulebook | None], browse_url: str) -> Blueprint:
+def pages(
+    store: Callable[[], Store], rulebook: Callable[[], Rulebook | None], browse_url: str, clock: Callable[[], datetime]
+) -> Blueprint:
     views = Blueprint("pages", __name__)
 
     @views.app_context_processor
@@ -65,6 +69,18 @@ def pages(store: Callable[[], Store], rulebook: Callable[[], Rulebook | None], b
         return render_template(
             "operations.html", operations=shown, page=page, more=len(rows) > page * PAGE, total=len(rows), ticket=ticket
         )
+
+    @views.get("/events")
+    def events() -> str:
+        page = min(max(request.args.get("page", 1, type=int), 1), LAST)
+        with store().reading() as unit:
+            found = heard_json(unit, limit=EVENTS + 1, offset=(page - 1) * EVENTS)
+        return render_template("events.html", events=found[:EVENTS], page=page, more=len(found) > EVENTS)
+
+    @views.get("/acceptances")
+    def acceptances() -> str:
+        found = all_acceptances(store(), rulebook() or Rulebook(), clock())
+        return render_template("acceptances.html", acceptances=found, summary=summary(found))
 
     return views
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import requests
@@ -19,11 +20,24 @@ from vmjira.trackers.jira.settings import JiraSettings
 SLOWEST_UPLOAD = 50_000  # bytes per second
 
 
+class Observer(Protocol):
+    """Hears of each call that was made: which, its HTTP status (or lost), and seconds."""
+
+    def __call__(self, call: str, outcome: str, *, waited: float, took: float) -> None: ...
+
+
+def nobody(call: str, outcome: str, *, waited: float, took: float) -> None:
+    """Observes nothing."""
+
+
 class Site:
     """What all threads share about one Jira: settings, pace, and what was learnt."""
 
-    def __init__(self, settings: JiraSettings, calls_per_second: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: JiraSettings, calls_per_second: Callable[[], float], observe: Observer = nobody
+    ) -> None:
         self.settings = settings
+        self.observe = observe
         self.pace = Pace(calls_per_second, patience=settings.patience)
         self.memory = Memory()
 
@@ -57,9 +71,8 @@ class Client:
 
     def send(self, call: Call) -> Any:
         """The answer's JSON, None where there is none. Raises only `TrackerError`s, and never sends twice."""
-        self.site.pace.wait((call.endpoint, call.issue) if call.issue else (call.endpoint,))
         try:
-            response = self._upload(call) if call.files else self._request(call)
+            response = self._answer(call)
         except requests.RequestException as error:
             raise self._safe(lost(call, error, self.site.settings.url)) from None
         self.date = response.headers.get("Date", "")
@@ -69,6 +82,18 @@ class Client:
                 self.confirm_credentials()
             raise self._safe(problem)
         return self._json(call, response)
+
+    def _answer(self, call: Call) -> requests.Response:
+        """Whatever it is, when it is the call's turn."""
+        began = time.monotonic()
+        self.site.pace.wait((call.endpoint, call.issue) if call.issue else (call.endpoint,))
+        sent, outcome = time.monotonic(), "lost"
+        try:
+            response = self._upload(call) if call.files else self._request(call)
+            outcome = str(response.status_code)
+            return response
+        finally:
+            self.site.observe(call.endpoint, outcome, waited=sent - began, took=time.monotonic() - sent)
 
     def confirm_credentials(self) -> None:
         """Raise if Jira does not know us: it shows an anonymous caller an empty site rather than an error."""

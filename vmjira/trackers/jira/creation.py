@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from vmjira.domain.rulebook import TicketRules
+from vmjira.domain.ticket import LABEL, identity
 from vmjira.errors import TrackerError
 from vmjira.flows.ports import Created, Draft
 from vmjira.trackers.jira import fields
@@ -70,16 +71,14 @@ class Creation:
             self._notes.append(f"field {name!r} is not set: Jira says {said!r}; {mend}")
 
     def _label(self, key: str, draft: Draft) -> None:
-        labels = dict.fromkeys([fields.LABEL, fields.identity(draft.identifier), *draft.rules.labels])
+        labels = dict.fromkeys([LABEL, identity(draft.identifier), *draft.rules.labels])
         body = {"update": {"labels": [{"add": label} for label in labels]}}
         self._client.send(
             Call("PUT", "/rest/api/2/issue/{}", "set labels", subject=key, body=body, needs="Edit Issues")
         )
 
     def _watch(self, key: str, who: str) -> None:
-        path, needs = "/rest/api/2/issue/{}/watchers", "Manage Watchers"
-        body = self._people.watcher(who)
-        self._client.send(Call("POST", path, f"add watcher {who!r}", subject=key, body=body, needs=needs))
+        self._client.send(self._people.watching(key, who))
 
     def _attempt(self, action: Callable[[], None], missing: str) -> None:
         try:

@@ -7,22 +7,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from vmjira.domain.ticket import StatusCategory
+from vmjira.domain.ticket import LABEL, StatusCategory, identity
 from vmjira.flows.ports import Attachment, Draft, Issue
 from vmjira.trackers.jira.calls import Refusal
 
-LABEL = "vmjira"  # on every ticket of ours
 PROPERTY = "vmjira"
 READ = "summary,description,status,resolution,labels,attachment,issuelinks,created,updated"
 
 #: Without these there is no ticket, or it is not what the rules promise: a ticket that lost its security level would
 #: show to everybody where the hosts are weak.
 _INDISPENSABLE = ("project", "issuetype", "summary", "description", "security", "parent")
-
-
-def identity(identifier: str) -> str:
-    """The label by which a ticket is found again."""
-    return f"vm.{identifier}"
 
 
 def line(text: str, *, limit: int = 255) -> str:

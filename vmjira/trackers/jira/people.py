@@ -38,9 +38,19 @@ class People:
 
     def watcher(self, who: str) -> str:
         """The account's id or login name; `who` itself if a search does not confirm it: Jira will say."""
-        call = Call("GET", "/rest/api/2/user/search", f"find watcher {who!r}")
-        found = self._remembered(("person", who), call, who)
+        found = self._person(who)
         return next(iter(found.values())) if found else who
+
+    def exists(self, who: str) -> bool:
+        return self._person(who) is not None
+
+    def _person(self, who: str) -> dict[str, str] | None:
+        return self._remembered(("person", who), Call("GET", "/rest/api/2/user/search", f"find {who!r}"), who)
+
+    def watching(self, key: str, who: str) -> Call:
+        """The call that makes `who` a watcher."""
+        path, needs = "/rest/api/2/issue/{}/watchers", "Manage Watchers"
+        return Call("POST", path, f"add watcher {who!r}", subject=key, body=self.watcher(who), needs=needs)
 
     def _as_login(self, who: str) -> dict[str, str] | None:
         """A login name of Data Center needs no search, and is right where searching is forbidden."""

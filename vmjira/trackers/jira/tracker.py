@@ -10,11 +10,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 from vmjira.domain.rulebook import TicketRules
+from vmjira.domain.ticket import identity
 from vmjira.errors import TicketGone, TrackerRefused
 from vmjira.flows.ports import Attachment, Created, Draft, File, Issue, Tracker
 from vmjira.trackers.jira import fields
 from vmjira.trackers.jira.calls import Call, Refusal, understood
-from vmjira.trackers.jira.client import Client, Site
+from vmjira.trackers.jira.client import Client, Observer, Site, nobody
 from vmjira.trackers.jira.creation import Creation
 from vmjira.trackers.jira.memory import FOR_EVER
 from vmjira.trackers.jira.people import People
@@ -56,7 +57,7 @@ class JiraTracker(Watching, Tracker):
             return Creation(self.client, self.people, self.link).create(draft)
 
     def find(self, identifier: str) -> list[Issue]:
-        label = fields.identity(identifier)
+        label = identity(identifier)
         jql = f"labels = {quoted(label)} ORDER BY created ASC, key ASC"
         with understood("search"):
             found = [fields.issue(each) for each in self.search(jql, 100)]
@@ -75,11 +76,29 @@ class JiraTracker(Watching, Tracker):
                 found[key] = issue
         return {key: found[key] for key in wanted if key in found}
 
-    def edit(self, key: str, *, description: str | None = None, summary: str | None = None) -> None:
-        changes = {"description": description, "summary": None if summary is None else fields.line(summary)}
-        changes = {name: value for name, value in changes.items() if value is not None}
-        if changes:
-            self._put(key, {"fields": changes})
+    def edit(
+        self,
+        key: str,
+        *,
+        description: str | None = None,
+        summary: str | None = None,
+        priority: str | None = None,
+        labels: Sequence[str] = (),
+    ) -> None:
+        changes = {
+            "description": description,
+            "summary": None if summary is None else fields.line(summary),
+            "priority": priority and {"name": priority},
+        }
+        body = {
+            "fields": {name: value for name, value in changes.items() if value is not None},
+            "update": {"labels": [{"add": label} for label in labels]} if labels else {},
+        }
+        if sent := {name: part for name, part in body.items() if part}:
+            self._put(key, sent)
+
+    def watch(self, key: str, who: str) -> None:
+        self.client.send(self.people.watching(key, who))
 
     def attach(self, key: str, files: Sequence[File]) -> list[Attachment]:
         attached: list[Attachment] = []
@@ -231,10 +250,10 @@ class JiraTracker(Watching, Tracker):
 
 
 def connect(
-    settings: JiraSettings, *, calls_per_second: Callable[[], float] = lambda: 8.0
+    settings: JiraSettings, *, calls_per_second: Callable[[], float] = lambda: 8.0, observe: Observer = nobody
 ) -> Callable[[], JiraTracker]:
     """A callable that gives this thread's tracker; pace and knowledge are shared by all. Nothing is sent yet."""
-    site = Site(settings, calls_per_second)
+    site = Site(settings, calls_per_second, observe)
     here = threading.local()
 
     def tracker() -> JiraTracker:

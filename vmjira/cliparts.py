@@ -1,0 +1,21 @@
+"""What the modules of commands share: the application, where they print, and how."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+
+from vmjira.bootstrap import Application
+
+JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
+#: Where nobody looks at a terminal, tables are wide: what reads them wants whole words.
+out, err = Console(width=None if sys.stdout.isatty() else 200), Console(stderr=True)
+pass_app = click.make_pass_decorator(Application)
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))

@@ -1,0 +1,152 @@
+"""Operations of a ticket's life after it was made: comments, closing, reopening, escalating, putting a label back.
+
+Each shows the present truth, not that of its planning: what has been settled since is only said in the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Literal
+
+from vmjira.domain.operation import count
+from vmjira.domain.rulebook import TicketRules
+from vmjira.errors import TrackerRefused, TrackerUnavailable, TransitionImpossible, VmjiraError
+from vmjira.flows.show import Job, begin
+from vmjira.flows.views import open_hosts, view_ticket
+
+# --- comments ---------------------------------------------------------------------------------------------------------
+
+
+def say_verified(job: Job) -> str:
+    """Once, with the evidence: all own findings have ended."""
+    return _settled(job) if job.row.own.open else _comment(job, "verified")
+
+
+def say_closed(job: Job) -> str:
+    """The answer to a closing: what is not verified yet, and when it will be."""
+    return _comment(job, "closed") if job.row.closing == "waiting" else _settled(job)
+
+
+def say_waiting(job: Job) -> str:
+    """The newest data did not settle all of a closed ticket."""
+    return _comment(job, "waiting") if job.row.closing == "waiting" and job.row.own.open else _settled(job)
+
+
+def say_accepted(job: Job) -> str:
+    about = job.operation.details
+    until = datetime.fromisoformat(about["until"]).astimezone(job.rulebook.policy.timezone).date()
+    return _comment(job, "accepted", resolution=about["resolution"], findings=about["findings"], until=until)
+
+
+def say_unaccepted(job: Job) -> str:
+    return _comment(job, "unaccepted")
+
+
+def _comment(job: Job, kind: str, **values: Any) -> str:
+    """From the template of that kind; crashed or not, it is said once."""
+    if job.row.key is None:
+        return "nothing to do: there is no ticket"
+    view = view_ticket(job.outside.store, job.row, job.rulebook)
+    body = job.outside.renderer.comment(kind, view=view, lines=open_hosts(view, job.row.closed_at), **values)
+    if job.crashed and any(_squeezed(body) == _squeezed(other) for other in job.tracker.comments(job.row.key)):
+        return f"{job.row.key}: had been said before a crash"
+    begin(job)
+    job.tracker.comment(job.row.key, body)
+    return f"{job.row.key}: commented"
+
+
+# --- status -----------------------------------------------------------------------------------------------------------
+
+
+def close(job: Job) -> str:
+    """Verified, so it may close, unless that has changed since."""
+    if job.row.own.open or job.row.closing:
+        return _settled(job)
+    moved = _move(job, "close")
+    change = job.tracker.last_status_change(job.row.key or "")
+    _record(job, closing="confirmed", closed_at=change.at if change else job.outside.clock())
+    return moved
+
+
+def reopen(job: Job) -> str:
+    """A closing that did not hold, with the list. Where the workflow has no way back, the list is all there is."""
+    row, about = job.row, job.operation.details
+    if not row.own.open:
+        _record(job, closing=row.closing or "confirmed")
+        return _settled(job)
+    if row.closed_at and row.closed_at.isoformat() != about["closed_at"]:
+        return _settled(job)
+    try:
+        moved = _move(job, "reopen")
+    except TransitionImpossible as error:
+        _record(job, closing="waiting")  # the next data is looked at again, until it is escalated
+        return f"{_comment(job, 'stuck', answer=str(error))}; cannot be reopened: {error}"
+    except TrackerRefused:
+        _record(job, closing="waiting")
+        raise
+    _record(job, closing="")
+    return f"{moved}; {_comment(job, 'reopened', reason=job.operation.reason)}"
+
+
+def escalate(job: Job) -> str:
+    """What the policy says, as far as the tracker allows it; the comment says what it did not."""
+    key, wanted = job.row.key or "", job.rulebook.policy.escalation
+    if job.row.closing != "escalated":
+        return _settled(job)
+    tracker, notes = job.tracker, list[str]()
+    if wanted.priority:
+        _try(notes, f"priority {wanted.priority!r}", lambda: tracker.edit(key, priority=wanted.priority))
+    if wanted.label:
+        _try(notes, f"label {wanted.label!r}", lambda: tracker.edit(key, labels=[wanted.label or ""]))
+    if wanted.watcher:
+        _try(notes, f"watcher {wanted.watcher!r}", lambda: tracker.watch(key, wanted.watcher or ""))
+    return "; ".join([_comment(job, "escalated", times=job.operation.details["times"], notes=notes), *notes])
+
+
+def _try(notes: list[str], what: str, act: Callable[[], None]) -> None:
+    try:
+        act()
+    except TrackerUnavailable:
+        raise
+    except VmjiraError as error:
+        notes.append(f"{what} could not be set: {error}")
+
+
+def _move(job: Job, wanted: Literal["close", "reopen"]) -> str:
+    if job.row.key is None:
+        return "nothing to do: there is no ticket"
+    status = job.tracker.transition(job.row.key, wanted, ticket_rules(job))
+    _record(job, status=status, status_category="done" if wanted == "close" else "indeterminate")
+    return f"{job.row.key}: now {status}"
+
+
+# --- small things -----------------------------------------------------------------------------------------------------
+
+
+def relabel(job: Job) -> str:
+    if job.row.key is None:
+        return "nothing to do: there is no ticket"
+    labels = list(job.operation.details["labels"])
+    job.tracker.edit(job.row.key, labels=labels)
+    return f"{job.row.key}: labelled {', '.join(labels)}"
+
+
+def ticket_rules(job: Job) -> TicketRules:
+    found = job.rulebook.range(job.row.range)
+    return found.ticket if found else job.rulebook.policy.ticket
+
+
+def _settled(job: Job) -> str:
+    row = job.row
+    state = f"{count(row.own.open, 'finding')} open, {row.closing or 'not closed'}"
+    return f"nothing to do: it has changed since this was planned ({state})"
+
+
+def _record(job: Job, **changes: Any) -> None:
+    with job.outside.store.begin() as unit:
+        unit.update_ticket(job.row.identifier, **changes)
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())

@@ -1,0 +1,200 @@
+"""One look at a ticket: what the tracker and the ledger say of it, the decision, and how it is kept.
+
+Nothing is locked while we look. What was decided is kept only if our row is still as it was then, else `Conflict`: look
+again. New data that tells anything of a ticket changes its row, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import polars as pl
+
+from vmjira.domain.decide import Decision, Seen, decide, newly_closed
+from vmjira.domain.plan import neighbours
+from vmjira.domain.rulebook import Policy, Rulebook
+from vmjira.domain.statistics import refuted
+from vmjira.domain.ticket import TicketRow, labels
+from vmjira.errors import TicketGone, VmjiraError
+from vmjira.flows.foresee import closings, foresee_acceptance
+from vmjira.flows.ingest import keep, titles
+from vmjira.flows.knowledge import load, part_name
+from vmjira.flows.operations import commit, new_operation, rows_of
+from vmjira.flows.ports import AcceptanceRow, Conflict, EventRow, Issue, OperationRow, Outside, StatusChange, Unit
+from vmjira.flows.show import fingerprint
+
+Record = Callable[[Unit], None]
+
+
+@dataclass(frozen=True)
+class Look:
+    """A decision, and what it was made from."""
+
+    row: TicketRow  # as it was
+    seen: Seen | None
+    decision: Decision
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+def look_at(outside: Outside, row: TicketRow, issue: Issue | None, policy: Policy) -> Look:
+    seen = _seen(outside, row, issue) if issue else None
+    found = 0
+    if seen and row.own.open and newly_closed(row, seen):  # perhaps long ago: newer data may be here already
+        found = _refuted(outside, replace(row, closed_at=seen.since))
+    return Look(row, seen, decide(row, seen, found, policy))
+
+
+def _seen(outside: Outside, row: TicketRow, issue: Issue) -> Seen:
+    done = issue.status_category == "done"
+    change = _last_change(outside, issue) if done != bool(row.closing) or row.closing in _UNSETTLED else None
+    ours = change is not None and change.actor == outside.tracker().myself()
+    at = change.at if change else issue.created or outside.clock()
+    return Seen(
+        key=issue.key,
+        status=issue.status,
+        status_category=issue.status_category,
+        resolution=issue.resolution,
+        since=at.astimezone(UTC),
+        by=change.actor if change else "",
+        ours=ours,
+        busy=ours and _moving(outside, row),
+        labels_missing=tuple(label for label in labels(row.identifier) if label not in issue.labels),
+        intact=_intact(outside, row, issue),
+    )
+
+
+def _intact(outside: Outside, row: TicketRow, issue: Issue) -> bool:
+    """Whether our part is as it was written, or as the tracker itself put it: only a person's edit is undone."""
+    standing = fingerprint(outside.renderer.part(issue.description))
+    if not row.description or row.described in ("", standing):  # it is being written, or nobody knows
+        return True
+    return outside.tracker().described_by(issue.key) in (None, outside.tracker().myself())
+
+
+#: Closings that a later one, or another resolution, may change.
+_UNSETTLED = ("waiting", "trusted", "escalated")
+
+
+def _last_change(outside: Outside, issue: Issue) -> StatusChange | None:
+    try:
+        change = outside.tracker().last_status_change(issue.key)
+    except TicketGone as error:
+        raise Conflict(f"{issue.key} was deleted meanwhile") from error
+    if change and change.done != (issue.status_category == "done"):
+        raise Conflict(f"{issue.key} was closed or reopened meanwhile")
+    return change
+
+
+def _moving(outside: Outside, row: TicketRow) -> bool:
+    with outside.store.reading() as unit:
+        waiting = unit.operations("queued", identifier=row.identifier)
+    return any(each.operation in ("close", "reopen") and each.attempts for each in waiting)
+
+
+def _refuted(outside: Outside, closed: TicketRow) -> int:
+    """How many of its open findings the ledger shows after the closing."""
+    with outside.store.reading() as unit:
+        parts = unit.ledger_parts()
+    lives = outside.store.scan(parts[part_name(closed.range)]).filter(pl.col("category") == closed.category)
+    return int(refuted(lives.collect(), closings([closed]))["refuted"].sum())
+
+
+# --- keeping ----------------------------------------------------------------------------------------------------------
+
+
+def keep_decision(outside: Outside, look: Look, rulebook: Rulebook, record: Record) -> list[str]:
+    """In one transaction: row, operations, and what `record` adds; ids of the operations. Raises Conflict."""
+    if look.decision.acceptance:
+        return _keep_with_ledger(outside, look, rulebook, record)
+    with outside.store.begin() as unit:
+        return _put(outside, unit, look, record)
+
+
+def _put(outside: Outside, unit: Unit, look: Look, record: Record) -> list[str]:
+    before, after = look.row, look.decision.row
+    if unit.ticket(before.identifier) != before:
+        raise Conflict(f"{before.identifier} changed meanwhile")
+    changes = {name: value for name, value in vars(after).items() if value != getattr(before, name)}
+    unit.update_ticket(before.identifier, **changes)
+    plan = f"look.{uuid4().hex[:12]}"
+    waiting = {each.operation for each in unit.operations("queued", identifier=before.identifier) if not each.attempts}
+    wanted = [each for each in look.decision.operations if each.operation != "relabel" or "relabel" not in waiting]
+    rows = rows_of(wanted, plan=plan, now=outside.clock()) + _neighbours_follow(outside, unit, look, plan)
+    commit(outside, unit, rows)
+    record(unit)
+    return [row.id for row in rows]
+
+
+def _neighbours_follow(outside: Outside, unit: Unit, look: Look, plan: str) -> list[OperationRow]:
+    """Tickets before and after name this one by its key."""
+    before, after = look.row, look.decision.row
+    if (before.key, before.gone) == (after.key, after.gone):
+        return []
+    reason = f"{before.key} {'was deleted' if after.gone else f'is now {after.key}'}"
+    cell = unit.tickets(ranges=[before.range])
+    return [
+        new_operation("update", other.identifier, reason, plan=plan, now=outside.clock(), after=before.identifier)
+        for other in neighbours(before, cell)
+        if other and other.key
+    ]
+
+
+def _keep_with_ledger(outside: Outside, look: Look, rulebook: Rulebook, record: Record) -> list[str]:
+    """An acceptance moves the ledger, so it is kept like new data: with the plan of what follows for all tickets."""
+    row = look.decision.row
+    base = load(outside.store)
+    if base.tickets.get(row.identifier) != look.row:
+        raise Conflict(f"{row.identifier} changed meanwhile")
+    base = replace(base, tickets={**base.tickets, row.identifier: row})
+    acceptance, event = _begun(look, rulebook.policy) if row.closing else _ended(outside, look)
+    outcome = foresee_acceptance(base, event, rulebook, titles(outside, rulebook))
+    ids: list[str] = []
+
+    def note(unit: Unit) -> None:
+        ids.extend(_put(outside, unit, look, record))
+        unit.put_acceptance(acceptance)
+
+    rows = keep(outside, outcome, rulebook, event, record=note, decided=row)
+    return [*ids, *(each.id for each in rows)]
+
+
+def _begun(look: Look, policy: Policy) -> tuple[AcceptanceRow, EventRow]:
+    row, seen = look.decision.row, look.seen
+    if seen is None:
+        raise ValueError(f"{row.identifier}: a deleted ticket accepts nothing")
+    acceptance = AcceptanceRow(
+        id=f"{row.identifier}:{seen.since.isoformat()}",
+        identifier=row.identifier,
+        reason=seen.resolution or "",
+        accepted_by=seen.by,
+        accepted_at=seen.since,
+        accepted_until=seen.since + policy.accept_for,
+    )
+    return acceptance, _event("accept", row, acceptance, seen.since)
+
+
+def _ended(outside: Outside, look: Look) -> tuple[AcceptanceRow, EventRow]:
+    row, seen = look.decision.row, look.seen
+    with outside.store.reading() as unit:
+        holding = [each for each in unit.acceptances(identifier=row.identifier) if each.ended_at is None]
+    if seen is None or not holding:
+        raise VmjiraError(f"{row.identifier}: it counts as accepted, but no acceptance of it is known")
+    acceptance = replace(holding[-1], ended_at=seen.since)
+    return acceptance, _event("unaccept", row, acceptance, seen.since)
+
+
+def _event(kind: str, row: TicketRow, acceptance: AcceptanceRow, at: datetime) -> EventRow:
+    details = {
+        "identifier": row.identifier,
+        "category": row.category,
+        "range": row.range,
+        "ordinal": row.ordinal,
+        "accepted_at": acceptance.accepted_at.isoformat(),
+        "until": acceptance.accepted_until.isoformat(),
+    }
+    return EventRow(0, "accept" if kind == "accept" else "unaccept", None, "", at, details)

@@ -1,0 +1,130 @@
+"""Metrics for Prometheus: what the database counts, and how the tracker answers the process that asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from wsgiref.simple_server import WSGIServer
+
+import structlog
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from vmjira.errors import VmjiraError
+from vmjira.flows.ports import Store, Tally
+from vmjira.web.health import RECONCILED, STALE
+
+log = structlog.get_logger(__name__)
+
+Clock = Callable[[], datetime]
+#: Seconds. Jira answers in tenths; a wait for its limits may last long.
+BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+def metrics(store: Callable[[], Store], clock: Clock) -> Blueprint:
+    views = Blueprint("metrics", __name__)
+    registry = CollectorRegistry()
+    registry.register(Numbers(store, clock))
+
+    @views.get("/metrics")
+    def show() -> Response:
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    return views
+
+
+class Numbers(Collector):
+    """Counted anew at each scrape, so that they survive processes and are the same in all of them."""
+
+    def __init__(self, store: Callable[[], Store], clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        now = self._clock()
+        try:
+            with self._store().reading() as unit:
+                tally, since = unit.tally(), unit.waiting_since()
+                scanned, reconciled = unit.last_scan(), unit.mark(RECONCILED)
+                workers = len(unit.live_slots(now, stale_after=STALE))
+        except VmjiraError as error:
+            log.error("no metrics", why=str(error))
+            yield _one("vmjira_database_up", "Whether the database can be read.", 0)
+            return
+        yield _one("vmjira_database_up", "Whether the database can be read.", 1)
+        yield _one("vmjira_workers", "Workers that are alive.", workers)
+        yield from _counts(tally)
+        yield from _queues(tally.queues, since, now)
+        yield _moment("vmjira_last_scan_timestamp_seconds", "Latest end of a scan.", scanned)
+        at = reconciled.at if reconciled else None
+        yield _moment("vmjira_last_reconciliation_timestamp_seconds", "Last reconciliation with the tracker.", at)
+
+
+def _counts(tally: Tally) -> Iterator[GaugeMetricFamily]:
+    yield _many("vmjira_webhook_events", "Webhooks received, by what became of them.", ["state"], tally.deliveries)
+    yield _many("vmjira_operations", "Changes planned, by kind and state.", ["operation", "state"], tally.operations)
+    yield _many("vmjira_tickets", "Tickets, by status category in the tracker.", ["category"], tally.tickets)
+    about = "Own findings of all tickets, now. Those that are unverified are among the open ones."
+    yield _many("vmjira_findings", about, ["range", "state"], tally.findings)
+    about = "Hosts in the newest iteration, added up over categories."
+    yield _many("vmjira_hosts", about, ["range", "state"], tally.hosts)
+
+
+def _queues(
+    counts: Mapping[str, int], since: Mapping[str, datetime | None], now: datetime
+) -> Iterator[GaugeMetricFamily]:
+    ages = {name: max((now - oldest).total_seconds(), 0.0) if oldest else 0.0 for name, oldest in since.items()}
+    yield _many("vmjira_queue_length", "Webhooks (react) and changes (deliver) that wait.", ["queue"], counts)
+    yield _many("vmjira_queue_age_seconds", "How long the oldest of them has waited.", ["queue"], ages)
+
+
+def _many(
+    name: str, about: str, labels: list[str], values: Mapping[str, float] | Mapping[tuple[str, str], float]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, about, labels=labels)
+    for key, value in values.items():
+        family.add_metric([key] if isinstance(key, str) else [*key], value)
+    return family
+
+
+def _one(name: str, about: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, about, value=value)
+
+
+def _moment(name: str, about: str, at: datetime | None) -> GaugeMetricFamily:
+    """Without a sample while it never happened."""
+    return GaugeMetricFamily(name, about, value=at.timestamp() if at else None)
+
+
+class TrackerCalls:
+    """How the tracker answers this process: called once for each call that was made."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._took = Histogram(
+            "vmjira_tracker_seconds",
+            "How long the tracker took to answer, by call and HTTP status (or lost).",
+            ["call", "outcome"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._waited = Histogram(
+            "vmjira_tracker_wait_seconds",
+            "How long calls waited for our own rate limit and the tracker's.",
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+
+    def __call__(self, call: str, outcome: str, *, waited: float, took: float) -> None:
+        self._took.labels(call, outcome).observe(took)
+        self._waited.observe(waited)
+
+    def serve(self, listen: str) -> WSGIServer:
+        """Answer on `host:port` in the background, as long as the process lives."""
+        host, _, port = listen.rpartition(":")
+        try:
+            server, _thread = start_http_server(int(port), addr=host.strip("[]") or "127.0.0.1", registry=self.registry)
+        except OSError as error:
+            raise VmjiraError(f"VMJIRA_METRICS: cannot listen on '{listen}': {error}") from error
+        return server
