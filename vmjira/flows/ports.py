@@ -390,6 +390,9 @@ class Unit(Protocol):
 
     def delivery(self, id: str) -> DeliveryRow | None: ...
     def deliveries(self, *states: DeliveryState, limit: int = 200) -> list[DeliveryRow]: ...
+    def queued_deliveries(self, issue: str) -> list[str]:
+        """Ids of those that wait and concern the issue, as their rows name it."""
+
     def heard(self, *, limit: int, offset: int = 0) -> list[DeliveryRow]:
         """The newest first, each with only the beginning of its body."""
 

@@ -217,6 +217,11 @@ class SqlUnit:
         query = rows_of(t.deliveries, DeliveryRow).order_by(t.deliveries.c.received_at.desc()).limit(limit)
         return fetch(self._connection, DeliveryRow, query.where(t.deliveries.c.state.in_(states)) if states else query)
 
+    def queued_deliveries(self, issue: str) -> list[str]:
+        columns = t.deliveries.c
+        query = select(columns.id).where(columns.issue == issue, columns.state == "queued")
+        return list(self._connection.scalars(query))
+
     def heard(self, *, limit: int, offset: int = 0) -> list[DeliveryRow]:
         return heard(self._connection, limit=limit, offset=offset)
 
