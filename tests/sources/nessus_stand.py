@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -12,6 +13,7 @@ from werkzeug.wrappers import Request, Response
 from tests.sources.stand import Stand, told
 
 CONTENT = b"<?xml version='1.0'?>\n<NessusClientData_v2><Report name='weekly'></Report></NessusClientData_v2>\n"
+NOW = int(time.time())
 ACCESS, SECRET = "access-1234", "secret-5678"
 USER, PASSWORD = "vmjira", "pass-9876"
 
@@ -113,7 +115,7 @@ class ScansStand(Stand):
         info = {
             "name": scan.name, "status": run.status if run else scan.status, "targets": scan.targets,
             "uuid": run.uuid if run else scan.imported or None, "alt_targets_used": bool(run and run.other),
-            "scan_end": run.ended if run else 1_780_000_000, "object_id": scan.id, "policy": "Basic Network Scan",
+            "scan_end": run.ended if run else NOW, "object_id": scan.id, "policy": "Basic Network Scan",
         }  # fmt: skip
         hosts = [{"host_id": 2, "hostname": host, "progress": "100-100/200-200"} for host in (run.hosts if run else ())]
         history = [self.past(run) for run in scan.runs] or None
@@ -156,7 +158,7 @@ class ScansStand(Stand):
         if scan.runs[-1].status == "running":
             return told({"error": "Scan is already running"}, 409)
         number = max(run.id for run in scan.runs) + 1
-        run = History(number, f"44346bcb-4afc-4db0-b283-{number:012d}", 1_780_100_000, "running", other=True)
+        run = History(number, f"44346bcb-4afc-4db0-b283-{number:012d}", NOW, "running", other=True)
         scan.runs.append(run)
         return told({"scan_uuid": run.uuid})
 

@@ -1,4 +1,4 @@
-"""A stand-in for a scanner's API: a small WSGI app on loopback that remembers what it was asked, and fails on demand."""
+"""A stand-in for a scanner's API on loopback: it remembers what it was asked, and fails on demand."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ class Stand:
         request = Request(environ)
         body = request.get_data()
         content = json.loads(body) if body and "json" in request.mimetype else body
-        self.calls.append(
-            Call(request.method, request.path, request.args.to_dict(), dict(request.headers), content)
-        )
+        self.calls.append(Call(request.method, request.path, request.args.to_dict(), dict(request.headers), content))
         return self._respond(request)(environ, start_response)
 
     def _respond(self, request: Request) -> Response:
@@ -75,7 +73,7 @@ class Stand:
 def listening(stand: Stand, tls: ssl.SSLContext | None = None) -> Iterator[Stand]:
     server = make_server("127.0.0.1", 0, stand, threaded=True, request_handler=Quiet, ssl_context=tls)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=lambda: server.serve_forever(0.01), daemon=True)
     thread.start()
     stand.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
     try:
