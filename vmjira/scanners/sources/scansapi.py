@@ -39,12 +39,13 @@ class ScansSource(ABC):
     """A source that speaks that API. What differs is where its runs are told, and how it is launched."""
 
     cannot_rescan = ""
+    keys_only = False  # it takes no user and password
 
     def __init__(self, scanner: Scanner, options: Mapping[str, Any], url: str, limits: Limits = LIMITS) -> None:
         self.id = scanner.id
         self.options, self.patterns = options, options.get("scans")
         self.session = Session(scanner, options, url, limits)
-        self.credentials = credentials(scanner, options)
+        self.credentials = credentials(scanner, options, keys_only=self.keys_only)
 
     @abstractmethod
     def _connected(self) -> AbstractContextManager[APIPlatform]:

@@ -27,6 +27,8 @@ def connect(scanner: Scanner, environ: Mapping[str, str], limits: Limits = LIMIT
 
 
 class TenableSource(ScansSource):
+    keys_only = True
+
     def _connected(self) -> AbstractContextManager[APIPlatform]:
         return connected(TenableIO, self)
 
