@@ -1,7 +1,6 @@
 """Checks calls and answers against Tenable's own OpenAPI document of its cloud, where that is at hand.
 
-Not checked, because the document is wrong there: `exclude_rollover` is sent though it is no enum of the other clients,
-answers of status 429 and 5xx (HTML), and members that are null in real answers but not nullable in the document.
+Not checked: members that are null, which real answers have and the document does not allow.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ from tests.sources.conftest import RECORDED
 from tests.sources.stand import Call
 
 FILE = RECORDED / "tenable-vulnerability-management-openapi.json"
-#: Paths that the document does not have, though the product answers them; none is used.
-UNDOCUMENTED: frozenset[str] = frozenset()
 
 
 def available() -> bool:

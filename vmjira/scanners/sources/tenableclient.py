@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import requests
 from marshmallow import EXCLUDE, Schema, ValidationError
 from tenable.base.platform import APIPlatform
-from tenable.errors import RestflyException
+from tenable.errors import APIError, RestflyException
 
 from vmjira.domain.rulebook import Scanner
-from vmjira.errors import ScannerError, ScannerRefused
-from vmjira.scanners.sources.http import Session
+from vmjira.errors import ScannerError, ScannerRefused, ScannerUnavailable
+from vmjira.scanners.sources.http import Session, own_words
 
 Client = TypeVar("Client", bound=APIPlatform)
 Loaded = dict[str, Any]
@@ -62,6 +62,8 @@ def understood(session: Session) -> Iterator[None]:
     """Whatever pyTenable makes of an answer that it does not understand is ScannerUnavailable."""
     try:
         yield
+    except APIError as error:  # Security Center says no with status 200
+        raise ScannerUnavailable(f"{session.who}: answers: {session.masked(own_words(error.response))}") from error
     except (RestflyException, requests.RequestException, ValueError, KeyError, AttributeError, TypeError) as error:
         raise session.unexpected(f"answers something that is not understood ({type(error).__name__})") from error
 
