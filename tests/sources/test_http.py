@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -182,9 +183,15 @@ def test_no_check_of_the_certificate_is_loud(authority: Authority):
 def test_an_authority_that_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(ScannerRefused, match=rf"hq: ca_file: there is no file '{tmp_path}/ca.pem'"):
         session("https://scanner.example.com", ca_file=str(tmp_path / "ca.pem"))
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(ScannerRefused, match=r"ca.pem' holds no certificate in PEM format"):
+        session("https://scanner.example.com", ca_file=str(tmp_path / "ca.pem"))
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
+
+
+BOMB = gzip.compress(bytes(64 << 20))  # 64 MB in 65 KB
 
 
 def body(content: bytes, **headers: str):
@@ -205,6 +212,11 @@ def test_a_file_comes_whole_and_tells_how_far_it_is(stand: Stand, tmp_path: Path
     assert [each.name for each in tmp_path.iterdir()] == ["scan.nessus"]
 
 
+def test_a_packed_file_comes_unpacked(stand: Stand, tmp_path: Path):
+    stand.fail("/file", body(gzip.compress(b"0123456789" * 50_000), **{"Content-Encoding": "gzip"}))
+    assert fetch(stand, tmp_path).read_bytes() == b"0123456789" * 50_000
+
+
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
@@ -215,6 +227,7 @@ def test_a_file_comes_whole_and_tells_how_far_it_is(stand: Stand, tmp_path: Path
         (silent, "silent"),
         (lambda stand: status(404), "answers 404"),
         (lambda stand: body(b"\x1f\x8bnonsense", **{"Content-Encoding": "gzip"}), "broke off"),
+        (lambda stand: body(BOMB, **{"Content-Encoding": "gzip"}), "more than 1,048,576 bytes"),
     ],
 )
 def test_of_a_file_that_does_not_come_whole_nothing_is_left(stand: Stand, tmp_path: Path, fault, why: str):
