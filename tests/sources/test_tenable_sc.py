@@ -58,6 +58,15 @@ class CenterStand(Stand):
     results: list[dict[str, Any]] = field(default_factory=list)
     file: bytes = field(default_factory=packed)
     sessions: int = 0
+    created: list[Any] = field(default_factory=list)
+    definition: dict[str, Any] = field(
+        default_factory=lambda: {
+            "id": "5", "name": "Weekly Boston", "type": "policy", "ipList": "10.1.0.0/24,10.2.0.1-10.2.0.9",
+            "policy": {"id": "1000002"}, "repository": {"id": "3"}, "zone": {"id": -1},
+            "credentials": [{"id": "1000001"}], "dhcpTracking": "true", "scanningVirtualHosts": "false",
+            "maxScanTime": "3600", "inactivityTimeout": "3600",
+        }
+    )  # fmt: skip
 
     def answer(self, request: Request) -> Response:  # noqa: PLR0911
         path, method = request.path.removeprefix("/rest/"), request.method
@@ -74,6 +83,17 @@ class CenterStand(Stand):
             since = int(request.args["startTime"])
             rows = [row for row in self.results if int(row["finishTime"]) >= since or row["finishTime"] == "-1"]
             return self.said({"usable": rows, "manageable": rows[:1]})
+        if path == "scan" and method == "GET":
+            return self.said({"usable": [self.definition], "manageable": []})
+        if path == "scan":
+            self.created.append(self.calls[-1].body)
+            more = {"startTime": "-1", "finishTime": "-1", "scan": {"id": -1}}
+            self.results.append(result(99, self.created[-1]["name"], 0, "Queued", "No Results", **more))
+            return self.said({"id": "-1", "scanResultID": "99"})
+        if found := re.fullmatch(r"scanResult/(\d+)", path):
+            return self.said(next(row for row in self.results if row["id"] == found[1]))
+        if method == "POST" and re.fullmatch(r"scanResult/\d+/stop", path):
+            return self.said({})
         if method == "POST" and re.fullmatch(r"scanResult/\d+/download", path):
             return Response(self.file, content_type="application/octet-stream")
         return self.said("", 404, "no such resource", 4)
@@ -221,9 +241,75 @@ def test_a_check_says_who_we_are_and_what_matches(center: CenterStand):
     assert [check.ok for check in source(center).check()] == [False]
 
 
-def test_it_scans_no_single_hosts_and_says_so(center: CenterStand):
+# --- rescans ----------------------------------------------------------------------------------------------------------
+
+
+def test_hosts_are_scanned_again_by_a_scan_of_their_own_like_the_one_that_covered_them(center: CenterStand):
     ours = source(center)
-    assert "cannot run a scan with other targets" in ours.cannot_rescan
-    with pytest.raises(ScannerRefused, match="by the next scan of its schedule"):
-        ours.launch(["10.1.0.7"], "x")
-    assert center.calls == []
+    id = ours.launch(["10.1.0.7", "10.1.0.9"], "VM-41")
+    assert center.created == [
+        {
+            "name": "vmjira rescan: VM-41", "type": "policy", "policy": {"id": "1000002"}, "repository": {"id": "3"},
+            "credentials": [{"id": "1000001"}], "ipList": "10.1.0.7,10.1.0.9", "schedule": {"type": "now"},
+            "timeoutAction": "discard", "dhcpTracking": "true", "scanningVirtualHosts": "false",
+            "maxScanTime": "3600", "inactivityTimeout": "3600",
+        }
+    ]  # fmt: skip
+    assert ours.launched(id) is None
+    center.results[-1] |= {"status": "Completed", "importStatus": "Importing"}
+    assert ours.launched(id) is None
+    center.results[-1] |= {"importStatus": "Finished", "finishTime": str(NOW)}
+    done = ours.launched(id)
+    assert done and (done.id, done.name, done.rescan) == ("0/99", "vmjira rescan: VM-41", True)
+    assert done in ours.listing().scans  # the same result has the same id, however it is met
+    assert ours.launch(["10.1.0.7"], "again") and len(center.created) == 2  # and is no round to follow
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"ipList": "10.9.0.0/16"}, "'Weekly Boston' lacks 10.1.0.7"),
+        ({"ipList": ""}, "'Weekly Boston' has its targets in asset lists"),
+        ({"policy": {"id": -1}}, "has no policy"),
+        ({"id": "6"}, "'Weekly Boston' may not be seen by this account, or is gone"),
+    ],
+)
+def test_hosts_that_no_scan_covers_are_not_scanned(center: CenterStand, change: dict[str, Any], why: str):
+    center.definition |= change
+    with pytest.raises(ScannerRefused, match=f"no scan covers all these hosts: .*{why}"):
+        source(center).launch(["10.1.0.7"], "x")
+    assert center.created == []
+
+
+@pytest.mark.parametrize(
+    ("state", "imported"), [("Partial", "Finished"), ("Error", "No Results"), ("Completed", "Blocked")]
+)
+def test_a_rescan_that_is_not_whole_proves_nothing(center: CenterStand, state: str, imported: str):
+    ours = source(center)
+    id = ours.launch(["10.1.0.7"], "x")
+    center.results[-1] |= {"status": state, "importStatus": imported}
+    with pytest.raises(ScannerRefused, match="the rescan, result 99,"):
+        ours.launched(id)
+
+
+def test_what_runs_is_stopped_and_what_has_ended_is_left(center: CenterStand):
+    ours = source(center)
+    id = ours.launch(["10.1.0.7"], "x")
+    ours.stop(id)
+    assert center.asked("/stop") == ["POST /rest/scanResult/99/stop"]
+    center.results[-1] |= {"status": "Error"}
+    ours.stop(id)
+    assert len(center.asked("/stop")) == 1
+
+
+def test_an_account_that_may_begin_no_scans_is_told_so(center: CenterStand):
+    center.fail("POST /rest/scan$", lambda request: CenterStand.said("", 403, "You may not create scans", 143))
+    with pytest.raises(ScannerRefused, match="You may not create scans; the account needs more rights"):
+        source(center).launch(["10.1.0.7"], "x")
+
+
+@pytest.mark.parametrize("content", [{}, {"response": {}}, {"response": {"id": "7"}}])
+def test_a_rescan_without_a_result_is_no_rescan(center: CenterStand, content: Any):
+    center.fail("POST /rest/scan$", unexpected({"error_code": 0, **content}))
+    with pytest.raises(ScannerUnavailable, match="answers something unexpected"):
+        source(center).launch(["10.1.0.7"], "x")

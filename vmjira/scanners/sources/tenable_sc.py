@@ -18,7 +18,9 @@ from vmjira.flows.sources import Check, Listing, Progress, RemoteScan
 from vmjira.scanners.sources.files import safe_name
 from vmjira.scanners.sources.http import Session
 from vmjira.scanners.sources.options import LIMITS, Limits, oldest, resolved, wanted
-from vmjira.scanners.sources.tenableclient import Answer, ask, client, credentials
+from vmjira.scanners.sources.runs import addresses_of
+from vmjira.scanners.sources.tenable_sc_rescan import OURS, begin
+from vmjira.scanners.sources.tenableclient import Answer, Word, ask, client, credentials
 
 FIELDS = "id,name,status,importStatus,startTime,finishTime,downloadAvailable,scan"
 MEMBERS = 10
@@ -38,7 +40,7 @@ NOT_IMPORTED = {
 class Result(Answer):
     """Numbers are texts, truth is the text true, and what is not there may be an empty list."""
 
-    id = fields.String(required=True)
+    id = Word(required=True)
     name = fields.String(required=True)
     status = fields.String(load_default="", allow_none=True)
     imported = fields.String(data_key="importStatus", load_default="", allow_none=True)
@@ -62,6 +64,10 @@ class User(Answer):
     username = fields.String(load_default="", allow_none=True)
 
 
+class OneResult(Answer):
+    response = fields.Nested(Result, required=True)
+
+
 class CurrentUser(Answer):
     response = fields.Nested(User, required=True)
 
@@ -71,10 +77,7 @@ def connect(scanner: Scanner, environ: Mapping[str, str], limits: Limits = LIMIT
 
 
 class SecurityCenter:
-    cannot_rescan = (
-        "Security Center cannot run a scan with other targets, and vmjira sets up no scans of its own there; "
-        "what was closed is verified by the next scan of its schedule"
-    )
+    cannot_rescan = ""
 
     def __init__(self, scanner: Scanner, options: Mapping[str, Any], limits: Limits = LIMITS) -> None:
         self.id = scanner.id
@@ -90,29 +93,24 @@ class SecurityCenter:
         """Completed and imported results that began within the `history` of the rule."""
         found: list[RemoteScan] = []
         passed: list[str] = []
-        for result in self._results():
-            why = _why_not(result)
-            number, name = result["id"], result["name"]
-            if not wanted(self.patterns, name, _scan_id(result)):
-                continue
-            if why:
-                passed.append(f"'{name}', result {number}: {why}")
+        with self._connected() as api:
+            results = self._results(api)
+        for result in results:
+            if why := _why_not(result):
+                passed.append(f"'{result['name']}', result {result['id']}: {why}")
             else:
-                ended = result["finished"] or 0
-                finished = datetime.fromtimestamp(ended, UTC) if ended > 0 else None
-                found.append(RemoteScan(f"{_scan_id(result)}/{number}", name, finished))
+                found.append(_remote(result))
         found.sort(key=lambda scan: (scan.finished_at is None, scan.finished_at, scan.id))
         return Listing(tuple(found), tuple(passed))
 
-    def _results(self) -> list[dict[str, Any]]:
-        since = int(oldest(self.options).timestamp())
-        with self._connected() as api:
-            answer = ask(
-                self.session, api, "scanResult", Results(),
-                fields=FIELDS, startTime=since, optimizeCompletedScans="true",
-            )["response"]  # fmt: skip
-        results = [*(answer["usable"] or ()), *(answer["manageable"] or ())]
-        return list({result["id"]: result for result in results}.values())
+    def _results(self, api: TenableSC) -> list[dict[str, Any]]:
+        """Those that are meant by the rule, whatever became of them."""
+        answer = ask(
+            self.session, api, "scanResult", Results(),
+            fields=FIELDS, startTime=int(oldest(self.options).timestamp()), optimizeCompletedScans="true",
+        )["response"]  # fmt: skip
+        rows = {row["id"]: row for row in [*(answer["usable"] or ()), *(answer["manageable"] or ())]}
+        return [row for row in rows.values() if wanted(self.patterns, row["name"], _scan_id(row))]
 
     def download(self, scan: RemoteScan, into: Path, progress: Progress) -> Path:
         _, _, number = scan.id.partition("/")
@@ -163,13 +161,50 @@ class SecurityCenter:
         return [*checks, Check(bool(listing.scans), text, how)]
 
     def launch(self, addresses: Sequence[str], name: str) -> str:
-        raise ScannerRefused(f"{self.id}: {self.cannot_rescan}")
+        """A scan of its own, that runs once, like the one whose latest round covered them all."""
+        wanted_ = addresses_of(addresses)
+        with self._connected() as api:
+            whole = [row for row in self._results(api) if not _why_not(row) and not _is_ours(row)]
+            newest = sorted(whole, key=lambda row: row["finished"] or 0, reverse=True)
+            return begin(self.session, api, wanted_, name, [(_scan_id(row), row["name"]) for row in newest])
 
     def launched(self, id: str) -> RemoteScan | None:
-        raise ScannerRefused(f"{self.id}: {self.cannot_rescan}")
+        with self._connected() as api:
+            result = self._result(api, id)
+        why = _why_not(result)
+        if not why:
+            return _remote(result)
+        if _is_over(result):
+            raise ScannerRefused(f"{self.session.who}: the rescan, result {id}, {why}")
+        return None
 
     def stop(self, id: str) -> None:
-        """Nothing was launched."""
+        with self._connected() as api:
+            if not _is_over(self._result(api, id)):
+                api.post(f"scanResult/{id}/stop", json={})
+
+    def _result(self, api: TenableSC, id: str) -> dict[str, Any]:
+        if not id.isdigit():
+            raise ScannerRefused(f"{self.id}: '{id}' is no rescan of this scanner")
+        found: dict[str, Any] = ask(self.session, api, f"scanResult/{id}", OneResult(), fields=FIELDS)["response"]
+        return found
+
+
+def _remote(result: Mapping[str, Any]) -> RemoteScan:
+    ended = result["finished"] or 0
+    finished = datetime.fromtimestamp(ended, UTC) if ended > 0 else None
+    return RemoteScan(f"{_scan_id(result)}/{result['id']}", result["name"], finished, _is_ours(result))
+
+
+def _is_ours(result: Mapping[str, Any]) -> bool:
+    return str(result["name"]).startswith(OURS)
+
+
+def _is_over(result: Mapping[str, Any]) -> bool:
+    """Whether nothing will come of it any more, or all has."""
+    if result["status"] != "Completed":
+        return result["status"] in BROKEN
+    return result["imported"] in (*NOT_IMPORTED, "Finished")
 
 
 def _scan_id(result: Mapping[str, Any]) -> str:

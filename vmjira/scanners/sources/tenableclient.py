@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import requests
-from marshmallow import EXCLUDE, Schema, ValidationError
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from tenable.base.platform import APIPlatform
 from tenable.errors import APIError, RestflyException
 
@@ -28,6 +28,14 @@ class Answer(Schema):
 
     class Meta:
         unknown = EXCLUDE
+
+
+class Word(fields.String):
+    """A text, of which some versions make a number."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        return super()._deserialize(text, attr, data, **kwargs)
 
 
 def credentials(scanner: Scanner, options: Mapping[str, Any], *, keys_only: bool = False) -> dict[str, str]:
