@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from html import unescape
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -204,7 +205,7 @@ def _text(row: Row, key: str) -> dict[str, Any]:
     ]
     references = values.lines([row["refs"]])
     return {
-        "title": values.tidy(row["title"]) or key,
+        "title": values.tidy(unescape(row["title"])) or key,
         "family": ", ".join(values.lines([row["categories"]])) or None,
         "cvss2": values.score(row["cvss2"]),
         "cvss3": values.score(row["cvss3"]),

@@ -98,7 +98,7 @@ solutions AS (
     ) AS sorted
     GROUP BY vulnerability_id
 )
-SELECT dv.nexpose_id AS id, proofAsText(dv.title) AS title, dv.severity_score AS score,
+SELECT dv.nexpose_id AS id, dv.title, dv.severity_score AS score,
     dv.cvss_v2_score AS cvss2, dv.cvss_v3_score AS cvss3, dv.exploits, dv.malware_kits,
     exploits.names AS exploit_names, malware.names AS malware_names, categories.names AS categories,
     refs.names AS refs, solutions.words AS solution, proofAsText(dv.description) AS description,
