@@ -11,14 +11,14 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from vmjira.trackers.jira import JiraTracker
     from vmjira.web.access import Access
     from vmjira.web.metrics import TrackerCalls
+    from vmjira.web.uploads import Taken
 
 #: Seconds between two beats of a worker, and after which a silent worker counts as dead.
 BEAT, STALE = 2.0, 15.0
@@ -202,6 +203,7 @@ def web_app_of(application: Application) -> Flask:
     """The pages, and where the tracker sends its events. SettingsInvalid if anybody could send some."""
     from vmjira.flows.receive import Receiver
     from vmjira.web import create_app
+    from vmjira.web.uploads import Tokens, uploads
     from vmjira.web.webhooks import webhooks
 
     settings = application.settings
@@ -209,7 +211,35 @@ def web_app_of(application: Application) -> Flask:
     app = create_app(lambda: application.store, application.rules_in_force, browse_url=settings.jira_browse_url)
     receiver = Receiver(lambda: application.outside)
     app.register_blueprint(webhooks(receiver.receive, _access(settings)))
+    app.register_blueprint(
+        uploads(lambda files: _upload(application, files), Tokens(settings.upload_tokens), settings.upload_limit)
+    )
     return app
+
+
+def _upload(application: Application, files: Sequence[Path]) -> Taken:
+    """Ingest what was uploaded; what was read, in the order in which it was folded in."""
+    from vmjira.flows.ingest import ingest
+    from vmjira.scanners.summary import summary
+    from vmjira.web.uploads import Taken
+
+    found: list[tuple[datetime, dict[str, Any]]] = []
+    with application.reader() as reader:
+
+        def read(file: Path) -> list[Scan]:
+            scans = reader(file)
+            found.extend((scan.finished_at, summary(scan, Path(file.name))) for scan in scans)
+            return scans
+
+        report = ingest(application.outside, files, read, application.load_rules)
+    told = [each for _, each in sorted(found, key=lambda each: each[0])]
+    return Taken(
+        read=[{**each, "outcome": scan["outcome"]} for each, scan in zip(told, report.scans, strict=True)],
+        refused=[each["reason"].replace(f"{Path(each['path']).parent}{os.sep}", "") for each in report.refused],
+        new=any(scan["outcome"] == "folded" for scan in report.scans),
+        operations=len(report.operations),
+        rules=report.rules,
+    )
 
 
 def _access(settings: Settings) -> Access:

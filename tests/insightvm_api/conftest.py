@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -57,7 +58,13 @@ def console(model: Model) -> Iterator[Console]:
 
 
 def rule(console: Console, kind: str = "insightvm", **options: Any) -> Scanner:
-    told = {"url": console.url, "username": USER, "password": "${IVM_PASSWORD}", **options}
+    told = {
+        "url": console.url,
+        "username": USER,
+        "password": "${IVM_PASSWORD}",
+        "history": timedelta(days=36_500),
+        **options,
+    }
     return Scanner("ivm", kind, options={key: value for key, value in told.items() if value is not None})
 
 

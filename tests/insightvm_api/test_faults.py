@@ -105,7 +105,7 @@ def test_a_fault_in_any_of_the_reports_makes_the_whole_run_untaken(
     week: Console, source: InsightVM, tmp_path: Path, position: int
 ) -> None:
     week.fault(OUTPUT, *[unpacked] * (position - 1), cut_plain)
-    with pytest.raises(ScannerUnavailable, match="broke off|no CSV as asked for"):
+    with pytest.raises(ScannerUnavailable, match=r"broke off|no CSV as asked for"):
         download(source, tmp_path)
     assert (week.reports, list(tmp_path.iterdir())) == ({}, [])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -49,6 +49,14 @@ def test_sites_are_chosen_by_name_or_number(two: Console, patterns: list[str], e
     two.scan(1, 1)
     two.scan(2, 2)
     assert ids(InsightVM(rule(two, scans=patterns), ENVIRON, QUICK)) == expected
+
+
+def test_runs_of_long_ago_are_not_offered(two: Console) -> None:
+    two.scan(1, 1, endTime=f"{datetime.now(UTC) - timedelta(days=31):%Y-%m-%dT%H:%M:%SZ}")
+    two.scan(2, 1, endTime=f"{datetime.now(UTC) - timedelta(days=29):%Y-%m-%dT%H:%M:%SZ}")
+    two.scan(3, 1, endTime=f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}")
+    assert ids(InsightVM(rule(two, history=None), ENVIRON, QUICK)) == ["1/2", "1/3"]
+    assert ids(InsightVM(rule(two, history=timedelta(days=1)), ENVIRON, QUICK)) == ["1/3"]
 
 
 def test_no_such_site_is_said(two: Console) -> None:
@@ -122,7 +130,7 @@ def test_pages_that_vanish_end_the_list(two: Console, source: InsightVM) -> None
                 del two.scans[id]
 
     two.before[r"GET /sites/1/scans"] = fewer
-    assert set(ids(source)) == {"1/1", "1/2", "1/3"}
+    assert set(ids(source)) == {"1/1", "1/2", "1/3", "1/4"}
 
 
 def test_a_console_that_never_ends_its_pages_is_given_up(

@@ -13,7 +13,9 @@ from vmjira.rulefiles.problems import UNKNOWN
 from vmjira.rulefiles.words import quoted
 
 COMMON = ("id", "type", "fetch", "timezone")
-CONNECTION = ("url", "username", "password", "access_key", "secret_key", "token", "scans", "verify", "ca_file")
+CONNECTION = (
+    "url", "username", "password", "access_key", "secret_key", "token", "scans", "history", "verify", "ca_file",
+)  # fmt: skip
 
 #: Type → keys that it must have, further keys that it may have.
 TYPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -61,9 +63,16 @@ class ScannerSchema(Keys):
     )
     token = Secret("From the environment.", "${SCANNER_TOKEN}", parse=parsing.secret, pattern=parsing.REFERENCE)
     scans = ListOf(
-        Text("Name of a scan; * stands for anything.", "Weekly *"),
-        "Names of the scans (sites, tasks) that are taken.",
+        Text("Name of a scan, its id, or folder/name; * stands for anything.", "Weekly *"),
+        "The scans (sites, tasks) that are taken.",
         default="all",
+    )
+    history = Text(
+        "Runs that ended longer ago are not taken: hours, days or weeks.",
+        "2w",
+        parse=parsing.duration,
+        pattern=parsing.DURATION,
+        default="30d",
     )
     verify = Flag("Check the certificate of the scanner.", False, default=True)
     ca_file = Text(

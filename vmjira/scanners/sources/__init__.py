@@ -22,6 +22,11 @@ def _later(module: str) -> Connect:
 
 #: Type → how to connect. Each module has one function of that form.
 TYPES: Mapping[str, Connect] = {
+    "folder": _later("folder"),
+    "upload": _later("upload"),
+    "nessus": _later("nessus"),
+    "tenable": _later("tenable"),
+    "tenable-sc": _later("tenable_sc"),
     "insightvm": _later("insightvm"),
     "nexpose-xml": _later("nexpose_xml"),
 }

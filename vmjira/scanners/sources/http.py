@@ -264,6 +264,10 @@ def _authorities(scanner: Scanner, options: Mapping[str, Any]) -> str | bool:
     if named := options.get("ca_file"):
         if not Path(named).is_file():
             raise ScannerRefused(f"{scanner.id}: ca_file: there is no file '{named}'")
+        try:
+            ssl.create_default_context(cafile=str(named))
+        except (ssl.SSLError, OSError) as error:
+            raise ScannerRefused(f"{scanner.id}: ca_file: '{named}' holds no certificate in PEM format") from error
         return str(named)
     system = ssl.get_default_verify_paths().cafile
     return system if system and Path(system).is_file() else True

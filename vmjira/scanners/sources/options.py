@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -12,6 +13,8 @@ from vmjira.domain.rulebook import Scanner
 from vmjira.errors import ScannerRefused
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+#: Runs that ended longer ago are not taken, unless the rule says otherwise: nobody wants last year's tickets.
+HISTORY = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,11 @@ def secrets(scanner: Scanner, options: Mapping[str, Any]) -> tuple[str, ...]:
         for key, value in scanner.options.items()
         if isinstance(value, str) and REFERENCE.search(value)
     )
+
+
+def oldest(options: Mapping[str, Any]) -> datetime:
+    """The end of the oldest run that is taken."""
+    return datetime.now(UTC) - (options.get("history") or HISTORY)
 
 
 def wanted(patterns: Iterable[str] | None, name: str, *also: str) -> bool:

@@ -14,7 +14,7 @@ from vmjira.flows.sources import Check, Listing, RemoteScan
 from vmjira.scanners.sources import rapid_queries
 from vmjira.scanners.sources.console import FINISHED, GOING, Console, Run, Site
 from vmjira.scanners.sources.http import StatusRefused
-from vmjira.scanners.sources.options import LIMITS, Limits, wanted
+from vmjira.scanners.sources.options import LIMITS, Limits, oldest, wanted
 from vmjira.scanners.sources.rapid_files import PLACES, sql, table, unheard
 
 #: How the scans that we start are called, so that they are known for rescans whoever sees them.
@@ -34,16 +34,17 @@ class ConsoleSource:
     def __init__(self, scanner: Scanner, environ: Mapping[str, str], limits: Limits = LIMITS) -> None:
         self.console = Console(scanner, environ, limits)
         self.who = self.console.who
+        self._options = scanner.options
         self._patterns: Sequence[str] = scanner.options.get("scans", ())
 
     def listing(self) -> Listing:
         scans: list[tuple[datetime, RemoteScan]] = []
         passed: list[str] = []
-        sites = self._sites()
+        sites, since = self._sites(), oldest(self._options)
         for site in sites:
             runs = self.console.runs(site)
             whole = [run for run in runs if run.status == FINISHED and run.finished]
-            scans += [(run.finished, _remote(site, run)) for run in whole if run.finished]
+            scans += [(run.finished, _remote(site, run)) for run in whole if run.finished and run.finished >= since]
             newest = max((run.id for run in whole), default=0)
             passed += [_why(site, run) for run in runs if run not in whole and (run.id > newest or run.status in GOING)]
         if not sites:
