@@ -27,6 +27,8 @@ TYPES: Mapping[str, Connect] = {
     "nessus": _later("nessus"),
     "tenable": _later("tenable"),
     "tenable-sc": _later("tenable_sc"),
+    "insightvm": _later("insightvm"),
+    "nexpose-xml": _later("nexpose_xml"),
 }
 
 
