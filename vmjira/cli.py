@@ -14,6 +14,7 @@ from rich.progress import Progress
 from vmjira.bootstrap import Application, configure_logging
 from vmjira.cliparts import JSON, err, out, pass_app, print_json
 from vmjira.domain.rulebook import Rulebook
+from vmjira.enrichcommand import enrich
 from vmjira.errors import VmjiraError
 from vmjira.settings import load_settings
 from vmjira.shown import (
@@ -184,6 +185,8 @@ def rules_check(app: Application, folder: Path | None) -> None:
     rulebook = rulefiles.load(folder)
     if problems := check_templates(folder / "templates"):
         raise RulesInvalid(problems)
+    for hint in rulefiles.hints(rulebook):
+        err.print(f"{folder.name}/{hint}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     out.print(
         f"{folder}: {len(rulebook.categories)} categories, {len(rulebook.ranges)} ranges, "
         f"{len(rulebook.acceptances)} acceptances, {len(rulebook.scanners)} scanners: all is well",
@@ -200,6 +203,7 @@ def rules_schema() -> None:
 
 
 main.add_command(doctor)
+main.add_command(enrich)
 main.add_command(reconcile)
 main.add_command(webhook)
 

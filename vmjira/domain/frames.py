@@ -111,6 +111,19 @@ KNOWN_HOSTS: Schema = {
 #: The catalogue: VULNERABILITIES of all scans, newest text wins.
 CATALOGUE: Schema = VULNERABILITIES | {"as_of": Time}
 
+#: What catalogues outside of the scanners tell of exploitation: the columns that conditions may name.
+EXPLOITED: Schema = {
+    "kev": pl.Boolean(),  # listed as known to be exploited; null: no such list is known
+    "kev_due": pl.Date(),  # the day by which the list wants it repaired, the earliest of several
+    "epss": pl.Float64(),  # probability (0 to 1) that it is exploited in the next 30 days, the highest of several
+}
+
+#: One version of those catalogues: one row per CVE, in capitals. `kev` is null in all rows, or in none.
+CVES: Schema = {"cve": pl.String()} | EXPLOITED
+
+#: What of them is in use for each vulnerability of the catalogue; no row: nothing is known of it.
+EXPLOITATION: Schema = {"scanner": pl.String(), "vulnerability_id": pl.String()} | EXPLOITED
+
 #: Iterations of each range ("" for hosts in no range). `ordinal` grows with time, `label` is what people read.
 ITERATIONS: Schema = {
     "range": pl.String(),

@@ -12,6 +12,7 @@ from vmjira.domain import breaker
 from vmjira.domain.breaker import Trip
 from vmjira.domain.cells import Cells
 from vmjira.domain.classify import identify, merge, newest, ranges_of
+from vmjira.domain.exploitation import renew
 from vmjira.domain.frames import Scan, Time
 from vmjira.domain.iterations import NO_RANGE, assign, ordinals, running_ordinals
 from vmjira.domain.knowledge import Knowledge, learn, lost, newer, remember, within_ranges
@@ -55,17 +56,12 @@ def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook) -> Folded:
     summary = newest(known.join(hosts, on="host", how="semi"))
     owners = summary["range"].fill_null(NO_RANGE).unique()
     iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=scan.rescan)
-    now = Knowledge(
-        knowledge.lives,
-        known,
-        learn(knowledge.vulnerabilities, scan.vulnerabilities, as_of=at),
-        iterations,
-        knowledge.baseline,
-    )
+    catalogue = learn(knowledge.vulnerabilities, scan.vulnerabilities, as_of=at)
+    now = renew(replace(knowledge, hosts=known, vulnerabilities=catalogue, iterations=iterations))
     observed = observe(scan, identified, _facts(hosts, summary, rounds))
     now, trips, healed = _guard(now, scan, breaker.found(merged, observed.counts()), rounds, rulebook)
     observed = replace(observed, doubted=frozenset(trip.range for trip in trips))
-    seen, changed = _observe(now, observed, Cells(rulebook, now.vulnerabilities, summary), rounds)
+    seen, changed = _observe(now, observed, Cells(rulebook, now.texts, summary), rounds)
     after, gone = _forget(seen, rulebook, at=at)
     skipped = frozenset(merged["host"]) - frozenset(hosts["host"])
     return Folded(after, changed | gone, rounds, skipped, identified["key"].null_count(), trips, healed)
@@ -102,7 +98,7 @@ def believe(knowledge: Knowledge, scan: Scan, rulebook: Rulebook, ranges: Collec
     running = running_ordinals(knowledge.iterations)
     summary = newest(knowledge.hosts.join(hosts, on="host", how="semi"))
     observed = observe(scan, identified, _facts(hosts, summary, running))
-    cells = Cells(rulebook, knowledge.vulnerabilities, summary)
+    cells = Cells(rulebook, knowledge.texts, summary)
     rest, heads = _split(knowledge.lives, pl.col("host").is_in(hosts["host"].implode()) & OPEN)
     rows = cells.place(observed.compare(heads, observed.match(heads), cells.columns))
     only_fixed = pl.when("fixed").then("at").alias("at")
@@ -121,7 +117,8 @@ def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime, befor
     at = at.astimezone(UTC)
     known = knowledge.hosts.with_columns(range=ranges_of(knowledge.hosts["ip"], rulebook))
     known = within_ranges(known, knowledge.hosts)
-    cells = Cells(rulebook, knowledge.vulnerabilities, newest(known))
+    now = renew(replace(knowledge, hosts=known, baseline=breaker.within(knowledge.baseline, known)))
+    cells = Cells(rulebook, now.texts, newest(known))
     lives, changed = knowledge.lives, frozenset[str]()
     if before and before.acceptances:
         lives, changed = _withdraw(lives, cells, replace(cells, rulebook=before), at=at)
@@ -132,8 +129,7 @@ def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime, befor
     iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=True)
     verdict = rows.with_columns(k=ordinals("to_range", rounds), own_k=ordinals("range", running_ordinals(iterations)))
     kept, begun = advance(heads, verdict, iterations)
-    baseline = breaker.within(knowledge.baseline, known)
-    now = Knowledge(pl.concat([rest, kept, begun]), known, knowledge.vulnerabilities, iterations, baseline)
+    now = replace(now, lives=pl.concat([rest, kept, begun]), iterations=iterations)
     return Folded(now, changed | _ranges(heads.filter(differs(heads, kept)), begun), rounds)
 
 

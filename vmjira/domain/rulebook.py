@@ -13,7 +13,7 @@ Cadence = Literal["day", "week", "month", "scan"]
 IdentityKind = Literal["agent_uuid", "mac", "hostname", "netbios", "ip"]
 OnClose = Literal["verify", "strict", "trust"]
 
-#: What a condition in `where` may name: columns of vulnerabilities, plus `ports` and these of the host.
+#: What a condition in `where` may name: columns of vulnerabilities and of their exploitation, `ports`, and these.
 CONDITION_HOST_COLUMNS = ("ip", "hostname", "netbios", "os")
 
 
@@ -78,6 +78,14 @@ class Escalation:
 
 
 @dataclass(frozen=True)
+class Enrichment:
+    """Where catalogues of exploitation come from: an https address or a path each; None: not used."""
+
+    kev: str | None = None
+    epss: str | None = None
+
+
+@dataclass(frozen=True)
 class Policy:
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     title: str = "{category.title} – {range.title} – Scan {iteration.number}"
@@ -94,6 +102,7 @@ class Policy:
     limit_close: int = 500
     breaker: float = 0.2  # a scan that loses more of a range's hosts or findings is held for a person
     calls_per_second: float = 8.0  # to the tracker, by one process
+    enrichment: Enrichment = Enrichment()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from vmjira.domain.statistics import host_numbers, own_numbers, refuted, top_hos
 from vmjira.domain.ticket import CellNumbers, HostNumbers, Iteration, OwnNumbers, TicketRow, TopHost
 from vmjira.flows.knowledge import (
     BEFORE,
+    EXPLOITS,
     HOSTS,
     ITERATION_NAMES,
     VULNERABILITIES,
@@ -112,6 +113,7 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
         VULNERABILITIES: known.vulnerabilities,
         ITERATION_NAMES: known.iterations,
         BEFORE: known.baseline,
+        **({} if known.exploitation.is_empty() else {EXPLOITS: known.exploitation}),
         **{part_name(name): frame for name, frame in lives.items()},
     }
     running, iterations = running_of(known.iterations), iterations_of(known.iterations)

@@ -218,7 +218,8 @@ def keep(
             if decided:
                 tickets[decided.identifier] = decided
             if _as_planned_from(outcome, tickets):
-                unit.move_ledger(replace(event, version=version, scan=record(unit), rules=rulebook.digest), paths)
+                event = replace(event, version=version, rules=rulebook.digest, enrichment=outcome.base.enrichment)
+                unit.move_ledger(replace(event, scan=record(unit)), paths)
                 unit.put_cell_numbers(outcome.cells)
                 unit.put_tickets(outcome.plan.tickets)
                 stored = commit(outside, unit, rows)

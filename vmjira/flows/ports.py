@@ -251,6 +251,16 @@ class RulesRow:
 
 
 @dataclass(frozen=True)
+class EnrichmentRow:
+    """One version of the catalogues of exploitation; kept as long as an event of the ledger refers to it."""
+
+    digest: str  # over the digests of its catalogues: the same files, the same version
+    path: str  # of its CVES frame in the data store
+    taken_at: datetime
+    catalogues: Mapping[str, Mapping[str, Any]]  # kev, epss → digest, source, edition, cves (how many it names)
+
+
+@dataclass(frozen=True)
 class EventRow:
     """What changed the ledger, in order; replaying them rebuilds it."""
 
@@ -260,6 +270,7 @@ class EventRow:
     rules: str  # digest of the rules in force
     at: datetime | None = None  # of everything but a scan
     details: Mapping[str, Any] = field(default_factory=dict)  # of an acceptance: category, range, ordinal, until
+    enrichment: str | None = None  # digest of the newest catalogues of exploitation when it happened
 
 
 DeliveryState = Literal["queued", "done", "ignored", "failed"]
@@ -335,6 +346,14 @@ class Unit(Protocol):
     def rules_in_force(self) -> RulesRow | None: ...
     def rules(self, digest: str) -> RulesRow | None: ...
     def put_rules(self, row: RulesRow) -> None: ...
+
+    # catalogues of exploitation
+    def enrichment(self) -> EnrichmentRow | None:
+        """The version that was taken last."""
+
+    def enrichments(self) -> list[EnrichmentRow]: ...
+    def put_enrichment(self, row: EnrichmentRow) -> None:
+        """From now on `row` is the newest, also if it once was before."""
 
     # scans and what they did to the ledger
     def scan_by_digest(self, digest: str) -> ScanRow | None: ...

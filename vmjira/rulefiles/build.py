@@ -8,6 +8,7 @@ from typing import Any
 from vmjira.domain.rulebook import (
     Acceptance,
     Category,
+    Enrichment,
     Escalation,
     Policy,
     Range,
@@ -47,7 +48,8 @@ def _ticket(policy: Loaded, own: Loaded) -> TicketRules:
 
 
 def _policy(data: Loaded) -> Policy:
-    plain = {key: value for key, value in data.items() if key not in ("ticket", "escalation", "accept", "limits")}
+    sections = ("ticket", "escalation", "accept", "limits", "enrichment")
+    plain = {key: value for key, value in data.items() if key not in sections}
     accept, limits = data.get("accept") or {}, data.get("limits") or {}
     names = {"resolutions": "accept_resolutions", "for": "accept_for", "create": "limit_create", "close": "limit_close"}
     nested = {names[key]: value for key, value in {**accept, **limits}.items() if value is not None}
@@ -56,6 +58,7 @@ def _policy(data: Loaded) -> Policy:
         **nested,
         ticket=_ticket({}, data.get("ticket") or {}),
         escalation=Escalation(**data.get("escalation") or {}),
+        enrichment=Enrichment(**data.get("enrichment") or {}),
     )
 
 

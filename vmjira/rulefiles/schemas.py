@@ -126,6 +126,23 @@ class EscalationSchema(Keys):
     watcher = Text("Person who is added.", "jane.doe", default="nobody")
 
 
+class EnrichmentSchema(Keys):
+    kev = Text(
+        "CISA's catalogue of known exploited vulnerabilities (JSON): an https address, or the path of a file. "
+        "Conditions may name `kev` and `kev_due` then.",
+        "https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json",
+        parse=parsing.catalogue,
+        default="not used",
+    )
+    epss = Text(
+        "FIRST's EPSS scores (CSV, packed or not): an https address, or the path of a file. Conditions may name "
+        "`epss` then.",
+        "https://epss.empiricalsecurity.com/epss_scores-current.csv.gz",
+        parse=parsing.catalogue,
+        default="not used",
+    )
+
+
 class PolicyFile(Keys):
     """What holds for all ranges. Every key may be left out, and so may the file."""
 
@@ -181,6 +198,9 @@ class PolicyFile(Keys):
     )
     calls_per_second = Number(
         "Calls to the tracker, by one process.", 2.5, between=(0.1, 100), default=POLICY.calls_per_second
+    )
+    enrichment = Section(
+        EnrichmentSchema, "What is known of exploitation outside of the scanners. Off by default; see enrichment.md."
     )
 
 

@@ -64,6 +64,17 @@ scans = Table(
     Column("folded_at", UtcTime),
 )
 
+#: Versions of the catalogues of exploitation. The one with the highest `sequence` is the newest.
+enrichments = Table(
+    "enrichments",
+    metadata,
+    Column("digest", Words, primary_key=True),
+    Column("path", Words, nullable=False),
+    Column("taken_at", UtcTime, nullable=False),
+    Column("catalogues", JSON, nullable=False),
+    Column("sequence", BigInteger, nullable=False, unique=True),
+)
+
 #: One row per version of the ledger: its primary key is the compare-and-swap of `Unit.move_ledger`.
 ledger_versions = Table(
     "ledger_versions",
@@ -74,6 +85,7 @@ ledger_versions = Table(
     Column("rules", ForeignKey("rules.digest"), nullable=False),
     Column("at", UtcTime),
     Column("details", JSON, nullable=False),
+    Column("enrichment", Words),  # no foreign key: SQLite cannot add one to a table that is there
     Column("pruned", Boolean, nullable=False),  # its parts may be gone: only replaying shows this version again
 )
 

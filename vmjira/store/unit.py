@@ -18,6 +18,7 @@ from vmjira.flows.ports import (
     Conflict,
     DeliveryRow,
     DeliveryState,
+    EnrichmentRow,
     EventRow,
     Mark,
     OperationRow,
@@ -60,6 +61,22 @@ class SqlUnit:
         """From now on `row` is in force, also if it once was before."""
         sequence = greatest(self._connection, t.rules, "sequence") + 1
         put(self._connection, t.rules, [vars(row) | {"sequence": sequence}])
+
+    # catalogues of exploitation
+
+    def enrichment(self) -> EnrichmentRow | None:
+        newest = rows_of(t.enrichments, EnrichmentRow).order_by(t.enrichments.c.sequence.desc()).limit(1)
+        return fetch_one(self._connection, EnrichmentRow, newest)
+
+    def enrichments(self) -> list[EnrichmentRow]:
+        """In the order in which they were taken."""
+        return fetch(
+            self._connection, EnrichmentRow, rows_of(t.enrichments, EnrichmentRow).order_by(t.enrichments.c.sequence)
+        )
+
+    def put_enrichment(self, row: EnrichmentRow) -> None:
+        sequence = greatest(self._connection, t.enrichments, "sequence") + 1
+        put(self._connection, t.enrichments, [vars(row) | {"sequence": sequence}])
 
     # scans and what they did to the ledger
 
