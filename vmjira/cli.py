@@ -24,8 +24,11 @@ from vmjira.shown import (
     show_ticket,
     show_tickets,
 )
+from vmjira.shownrules import show_rules_preview
 from vmjira.trackercommands import doctor, reconcile, webhook
 
+#: Operations that a person is shown one by one; a program gets all.
+MANY = 100
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 
@@ -119,15 +122,24 @@ def _deliver(app: Application) -> list[str]:
 
 @main.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--preview", is_flag=True, help="Also what the rules mean for what is known; with --json, one object.")
 @JSON
 @pass_app
-def plan(app: Application, files: Sequence[Path], as_json: bool) -> None:
-    """What would change in the tracker now, or if these files were ingested; sends and stores nothing."""
-    from vmjira.flows.preview import preview
+def plan(app: Application, files: Sequence[Path], preview: bool, as_json: bool) -> None:
+    """What would change in the tracker now, or if these files were ingested; sends and stores nothing.
+
+    Where the rule files were changed, also what moves where and why; with --preview in any case.
+    """
+    from vmjira.flows.preview import preview_all
 
     with app.reader() as read:
-        operations = preview(app.outside, files, read, app.load_rules)
-    print_json(operations) if as_json else show_operations(out, operations)
+        operations, rules = preview_all(app.outside, files, read, app.load_rules)
+    if as_json:
+        print_json({"operations": operations, "rules": rules} if preview else operations)
+        return
+    if preview or rules["changed"]:
+        show_rules_preview(out, rules)
+    show_operations(out, operations, at_most=MANY)
 
 
 @main.command()
