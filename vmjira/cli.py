@@ -12,7 +12,7 @@ import click
 from rich.progress import Progress
 
 from vmjira.bootstrap import Application, configure_logging
-from vmjira.cliparts import JSON, err, out, pass_app, print_json
+from vmjira.cliparts import JSON, err, out, pass_app, print_json, whoami
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
 from vmjira.settings import load_settings
@@ -254,7 +254,7 @@ def _operation_command(name: str, flow_name: str, text: str) -> None:
         from vmjira.flows import operations as flow
 
         chosen: Callable[..., list[str]] = getattr(flow, flow_name)
-        done = chosen(app.outside, ids)
+        done = chosen(app.outside, ids) if name == "retry" else chosen(app.outside, ids, by=whoami())
         if name == "release":
             from vmjira.flows.ingest import settle
 

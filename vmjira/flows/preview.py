@@ -15,7 +15,7 @@ from vmjira.domain.preview import condition, coverage, notes, overlaps, placed, 
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import Iteration, TicketRow, identifier
 from vmjira.flows.foresee import Outcome, foresee_rules, foresee_scan
-from vmjira.flows.ingest import titles
+from vmjira.flows.keep import titles
 from vmjira.flows.knowledge import (
     HOSTS,
     ITERATION_NAMES,

@@ -1,8 +1,9 @@
 """Rule files: YAML to a Rulebook, with all problems at once, each with file, line and column."""
 
+from vmjira.rulefiles.editors import editors
 from vmjira.rulefiles.json_schema import json_schema
 from vmjira.rulefiles.loader import load, load_texts
 from vmjira.rulefiles.places import where
 from vmjira.rulefiles.reference import reference
 
-__all__ = ["json_schema", "load", "load_texts", "reference", "where"]
+__all__ = ["editors", "json_schema", "load", "load_texts", "reference", "where"]
