@@ -99,6 +99,7 @@ class Application:
             tickets=ReadAhead(store),
             rulebook=rulefiles.load_texts,
             clock=lambda: datetime.now(UTC),
+            editors=lambda: rulefiles.editors(self.settings.rules),
         )
 
     def load_rules(self) -> Rulebook:

@@ -12,7 +12,7 @@ import click
 from rich.progress import Progress
 
 from vmjira.bootstrap import Application, configure_logging
-from vmjira.cliparts import JSON, err, out, pass_app, print_json
+from vmjira.cliparts import JSON, err, out, pass_app, print_json, whoami
 from vmjira.domain.rulebook import Rulebook
 from vmjira.enrichcommand import enrich
 from vmjira.errors import VmjiraError
@@ -25,8 +25,11 @@ from vmjira.shown import (
     show_ticket,
     show_tickets,
 )
+from vmjira.shownrules import show_rules_preview
 from vmjira.trackercommands import doctor, reconcile, webhook
 
+#: Operations that a person is shown one by one; a program gets all.
+MANY = 100
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 
@@ -120,15 +123,24 @@ def _deliver(app: Application) -> list[str]:
 
 @main.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--preview", is_flag=True, help="Also what the rules mean for what is known; with --json, one object.")
 @JSON
 @pass_app
-def plan(app: Application, files: Sequence[Path], as_json: bool) -> None:
-    """What would change in the tracker now, or if these files were ingested; sends and stores nothing."""
-    from vmjira.flows.preview import preview
+def plan(app: Application, files: Sequence[Path], preview: bool, as_json: bool) -> None:
+    """What would change in the tracker now, or if these files were ingested; sends and stores nothing.
+
+    Where the rule files were changed, also what moves where and why; with --preview in any case.
+    """
+    from vmjira.flows.preview import preview_all
 
     with app.reader() as read:
-        operations = preview(app.outside, files, read, app.load_rules)
-    print_json(operations) if as_json else show_operations(out, operations)
+        operations, rules = preview_all(app.outside, files, read, app.load_rules)
+    if as_json:
+        print_json({"operations": operations, "rules": rules} if preview else operations)
+        return
+    if preview or rules["changed"]:
+        show_rules_preview(out, rules)
+    show_operations(out, operations, at_most=MANY)
 
 
 @main.command()
@@ -246,7 +258,7 @@ def _operation_command(name: str, flow_name: str, text: str) -> None:
         from vmjira.flows import operations as flow
 
         chosen: Callable[..., list[str]] = getattr(flow, flow_name)
-        done = chosen(app.outside, ids)
+        done = chosen(app.outside, ids) if name == "retry" else chosen(app.outside, ids, by=whoami())
         if name == "release":
             from vmjira.flows.ingest import settle
 

@@ -143,6 +143,19 @@ BASELINE: Schema = {
 }
 
 
+#: What a change of rules moves: open findings, from where they belonged to where they belong.
+MOVES: Schema = {
+    "category": pl.String(),
+    "range": pl.String(),
+    "first_iteration": pl.Int32(),  # with the two above: the ticket they leave
+    "to_category": pl.String(),
+    "to_range": pl.String(),
+    "findings": pl.UInt32(),
+    "hosts": pl.UInt32(),
+    "examples": pl.List(pl.String()),  # keys of a few of these hosts
+}
+
+
 def empty(schema: Schema) -> pl.DataFrame:
     return pl.DataFrame(schema=schema)
 

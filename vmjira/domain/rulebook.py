@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -38,6 +38,13 @@ class Network:
     @property
     def size(self) -> int:
         return int(self.last) - int(self.first) + 1
+
+    def __str__(self) -> str:
+        """As people write it: one address, a network, or else a span."""
+        if self.size == 1:
+            return str(self.first)
+        blocks = list(summarize_address_range(self.first, self.last))
+        return str(blocks[0]) if len(blocks) == 1 else f"{self.first}-{self.last}"
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,7 @@ class Policy:
     forget_after: timedelta | None = None  # None: never
     limit_create: int = 100  # a plan that creates more is held for a person
     limit_close: int = 500
+    limit_move: int = 500  # a change of rules that takes open findings out of more tickets is held for a person
     breaker: float = 0.2  # a scan that loses more of a range's hosts or findings is held for a person
     calls_per_second: float = 8.0  # to the tracker, by one process
     enrichment: Enrichment = Enrichment()

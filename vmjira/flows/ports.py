@@ -250,6 +250,31 @@ class RulesRow:
     since: datetime
 
 
+#: By file name, who changed it last and when: {"who", "at", "from"}; "from" is "git" or "file".
+Editors = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class RulesPeriod:
+    """A time in which a rule set was in force: `since` then, until that of the next."""
+
+    digest: str
+    since: datetime
+    how: str  # it came into force, in words
+    released_by: str  # "" if nobody had to
+    editors: Editors  # of the files that differ from those before
+
+
+@dataclass(frozen=True)
+class OfferedRules:
+    """A valid rule set that waits for a person, or did: exactly what a release puts in force."""
+
+    digest: str
+    files: Mapping[str, str]
+    offered_at: datetime
+    editors: Editors
+
+
 @dataclass(frozen=True)
 class EnrichmentRow:
     """One version of the catalogues of exploitation; kept as long as an event of the ledger refers to it."""
@@ -345,7 +370,16 @@ class Unit(Protocol):
     # rules
     def rules_in_force(self) -> RulesRow | None: ...
     def rules(self, digest: str) -> RulesRow | None: ...
-    def put_rules(self, row: RulesRow) -> None: ...
+    def put_rules(self, row: RulesRow, *, how: str = "", released_by: str = "", editors: Editors | None = None) -> None:
+        """From now on `row` is in force: a new period begins, also if it once was before."""
+
+    def rules_periods(self) -> list[RulesPeriod]:
+        """The oldest first."""
+
+    def offered_rules(self, digest: str) -> OfferedRules | None: ...
+    def offer_rules(self, row: OfferedRules) -> None: ...
+    def rules_named(self, beginning: str) -> dict[str, Mapping[str, str]]:
+        """Files of rule sets, ever in force or offered, by digest: those whose digest begins so."""
 
     # catalogues of exploitation
     def enrichment(self) -> EnrichmentRow | None:
@@ -505,3 +539,4 @@ class Outside:
     tickets: TicketReader
     rulebook: Callable[[Mapping[str, str]], Rulebook]  # texts of rule files that were valid once
     clock: Clock
+    editors: Callable[[], Editors] = dict  # of the rule files in the folder

@@ -9,7 +9,7 @@ import polars as pl
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
 from vmjira.flows.foresee import foresee_acceptance, foresee_belief, foresee_rules, foresee_scan
-from vmjira.flows.ingest import titles
+from vmjira.flows.keep import titles
 from vmjira.flows.knowledge import Base, enriched, load, nothing
 from vmjira.flows.ports import Outside
 from vmjira.flows.rules import read_rules

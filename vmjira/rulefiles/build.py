@@ -51,7 +51,7 @@ def _policy(data: Loaded) -> Policy:
     sections = ("ticket", "escalation", "accept", "limits", "enrichment")
     plain = {key: value for key, value in data.items() if key not in sections}
     accept, limits = data.get("accept") or {}, data.get("limits") or {}
-    names = {"resolutions": "accept_resolutions", "for": "accept_for", "create": "limit_create", "close": "limit_close"}
+    names = {"resolutions": "accept_resolutions", "for": "accept_for", **{key: f"limit_{key}" for key in limits}}
     nested = {names[key]: value for key, value in {**accept, **limits}.items() if value is not None}
     return Policy(
         **plain,

@@ -118,6 +118,12 @@ class LimitsSchema(Keys):
     close = Number(
         "A plan that closes more tickets waits for a person.", 50, between=(0, 100_000), default=POLICY.limit_close
     )
+    move = Number(
+        "A change of rules that takes open findings out of more tickets waits for a person.",
+        50,
+        between=(0, 100_000),
+        default=POLICY.limit_move,
+    )
 
 
 class EscalationSchema(Keys):

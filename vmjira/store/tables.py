@@ -43,6 +43,28 @@ rules = Table(
     Column("sequence", BigInteger, nullable=False, unique=True),
 )
 
+#: When each was in force: a period ends where the next begins.
+rule_periods = Table(
+    "rule_periods",
+    metadata,
+    Column("number", BigCounter, primary_key=True),
+    Column("digest", ForeignKey("rules.digest"), nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("how", Words, nullable=False),
+    Column("released_by", Words, nullable=False),
+    Column("editors", JSON, nullable=False),
+)
+
+#: Rule books that waited for a person, byte for byte.
+offered_rules = Table(
+    "offered_rules",
+    metadata,
+    Column("digest", Words, primary_key=True),
+    Column("files", JSON, nullable=False),
+    Column("offered_at", UtcTime, nullable=False),
+    Column("editors", JSON, nullable=False),
+)
+
 scans = Table(
     "scans",
     metadata,

@@ -18,11 +18,14 @@ from vmjira.flows.ports import (
     Conflict,
     DeliveryRow,
     DeliveryState,
+    Editors,
     EnrichmentRow,
     EventRow,
     Mark,
+    OfferedRules,
     OperationRow,
     OperationState,
+    RulesPeriod,
     RulesRow,
     ScanRow,
     SlotRow,
@@ -57,10 +60,29 @@ class SqlUnit:
     def rules(self, digest: str) -> RulesRow | None:
         return fetch_one(self._connection, RulesRow, rows_of(t.rules, RulesRow).where(t.rules.c.digest == digest))
 
-    def put_rules(self, row: RulesRow) -> None:
-        """From now on `row` is in force, also if it once was before."""
+    def put_rules(self, row: RulesRow, *, how: str = "", released_by: str = "", editors: Editors | None = None) -> None:
         sequence = greatest(self._connection, t.rules, "sequence") + 1
         put(self._connection, t.rules, [vars(row) | {"sequence": sequence}])
+        period = RulesPeriod(row.digest, row.since, how, released_by, editors or {})
+        add(self._connection, t.rule_periods, [vars(period)])
+
+    def rules_periods(self) -> list[RulesPeriod]:
+        query = rows_of(t.rule_periods, RulesPeriod).order_by(t.rule_periods.c.number)
+        return fetch(self._connection, RulesPeriod, query)
+
+    def offered_rules(self, digest: str) -> OfferedRules | None:
+        query = rows_of(t.offered_rules, OfferedRules).where(t.offered_rules.c.digest == digest)
+        return fetch_one(self._connection, OfferedRules, query)
+
+    def offer_rules(self, row: OfferedRules) -> None:
+        put(self._connection, t.offered_rules, [vars(row)])
+
+    def rules_named(self, beginning: str) -> dict[str, Mapping[str, str]]:
+        named: dict[str, Mapping[str, str]] = {}
+        for table in (t.offered_rules, t.rules):
+            query = select(table.c.digest, table.c.files).where(table.c.digest.startswith(beginning, autoescape=True))
+            named |= {row.digest: row.files for row in self._connection.execute(query)}
+        return named
 
     # catalogues of exploitation
 
