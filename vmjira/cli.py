@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from getpass import getuser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +26,7 @@ from vmjira.shown import (
     show_tickets,
 )
 from vmjira.trackercommands import doctor, reconcile, webhook
+from vmjira.usercommands import users
 
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 
@@ -202,6 +204,7 @@ def rules_schema() -> None:
 main.add_command(doctor)
 main.add_command(reconcile)
 main.add_command(webhook)
+main.add_command(users)
 
 
 @main.command()
@@ -226,11 +229,11 @@ def operations() -> None:
 @pass_app
 def operations_list(app: Application, everything: bool, as_json: bool) -> None:
     """Operations that are not done, with the tracker's own words."""
-    from vmjira.flows.present import operation_json
+    from vmjira.flows.lists import with_acts
 
     with app.store.reading() as unit:
         rows = unit.operations() if everything else unit.operations("held", "queued", "refused")
-    found = [operation_json(row) for row in rows]
+        found = with_acts(unit, rows)
     print_json(found) if as_json else show_operations(out, found)
 
 
@@ -242,7 +245,7 @@ def _operation_command(name: str, flow_name: str, text: str) -> None:
         from vmjira.flows import operations as flow
 
         chosen: Callable[..., list[str]] = getattr(flow, flow_name)
-        done = chosen(app.outside, ids)
+        done = chosen(app.outside, ids, by=flow.Person(getuser(), "command"))
         if name == "release":
             from vmjira.flows.ingest import settle
 

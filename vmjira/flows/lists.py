@@ -10,7 +10,7 @@ from typing import Any
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import Problem
 from vmjira.flows.looking import Act, Page, Wanted
-from vmjira.flows.ports import OperationState, RulesRow, ScanRow, Unit
+from vmjira.flows.ports import OperationRow, OperationState, RulesRow, ScanRow, Unit
 from vmjira.flows.present import heard_json, operation_json
 from vmjira.flows.search import brief
 
@@ -25,11 +25,15 @@ def tickets(unit: Unit, wanted: Wanted, today: date, page: int) -> dict[str, Any
 def operations(
     unit: Unit, states: Sequence[OperationState], page: int, *, identifier: str | None = None
 ) -> dict[str, Any]:
-    """The newest first; `acts`: what people did to each."""
+    """The newest first."""
     rows, total = unit.look.operations(states, _cut(page), identifier=identifier)
-    acts = unit.look.acts_on([row.id for row in rows])
-    items = [{**operation_json(row), "acts": [act_json(act) for act in acts.get(row.id, [])]} for row in rows]
-    return _paged(items, total, page)
+    return _paged(with_acts(unit, rows), total, page)
+
+
+def with_acts(unit: Unit, rows: Sequence[OperationRow]) -> list[dict[str, Any]]:
+    """Operations as plain values; `acts`: what people did to each, the oldest first."""
+    found = unit.look.acts_on([row.id for row in rows])
+    return [{**operation_json(row), "acts": [act_json(act) for act in found.get(row.id, [])]} for row in rows]
 
 
 def acts(unit: Unit, page: int) -> dict[str, Any]:
@@ -38,7 +42,7 @@ def acts(unit: Unit, page: int) -> dict[str, Any]:
 
 
 def act_json(act: Act) -> dict[str, Any]:
-    return {"at": act.at, "actor": act.actor, "via": act.via, "action": act.action, "operation": act.operation}
+    return {"at": act.at.isoformat(), "actor": act.actor, "via": act.via, "action": act.action, "operation": act.operation}
 
 
 def events(unit: Unit, page: int) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from vmjira.store import tables as t
 from vmjira.store.statements import fetch, rows_of
 
 Row = TypeVar("Row")
+#: Values in one statement at most: databases have their limits.
+TOGETHER = 1_000
 
 
 class SqlLooking:
@@ -132,10 +134,12 @@ class SqlLooking:
         return self._page(t.audit, Act, rows_of(t.audit, Act).order_by(t.audit.c.sequence.desc()), [], page)
 
     def acts_on(self, operations: Collection[str]) -> dict[str, list[Act]]:
-        query = rows_of(t.audit, Act).where(t.audit.c.operation.in_(operations)).order_by(t.audit.c.sequence)
         found: dict[str, list[Act]] = {}
-        for act in fetch(self._connection, Act, query):
-            found.setdefault(act.operation, []).append(act)
+        ids = list(operations)
+        for some in (ids[start : start + TOGETHER] for start in range(0, len(ids), TOGETHER)):
+            query = rows_of(t.audit, Act).where(t.audit.c.operation.in_(some)).order_by(t.audit.c.sequence)
+            for act in fetch(self._connection, Act, query):
+                found.setdefault(act.operation, []).append(act)
         return found
 
     # scans, rules, acceptances, marks

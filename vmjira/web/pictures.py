@@ -102,7 +102,7 @@ def _labels(labels: Sequence[str], places: Sequence[float]) -> Iterable[str]:
     """As many as fit, the last one always."""
     if not labels:
         return
-    room = max(len(label) for label in labels) * 6.6 + 8
+    room = max(len(label) for label in labels) * 9.2 + 8
     last = float("inf")
     for label, x in reversed(list(zip(labels, places, strict=True))):
         if last - x >= room:

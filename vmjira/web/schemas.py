@@ -302,7 +302,7 @@ class Search(Schema):
 
 
 class Act(Schema):
-    at, actor, via, action, operation = moment(), text(), text(), text(), text()
+    at, actor, via, action, operation = text(), text(), text(), text(), text()
 
 
 class Acts(Paged):
