@@ -25,10 +25,11 @@ import structlog
 from vmjira import rulefiles
 from vmjira.domain.frames import Scan
 from vmjira.domain.rulebook import Policy, Rulebook
+from vmjira.errors import Problem, RulesInvalid
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.readahead import ReadAhead
 from vmjira.flows.rules import read_rules
-from vmjira.rendering import Renderer
+from vmjira.rendering import Renderer, check_templates
 from vmjira.scanners import read_scan
 from vmjira.settings import Settings, load_settings
 from vmjira.store import SqlStore, open_store
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from vmjira.flows.queue import Attempt
     from vmjira.trackers.jira import JiraTracker
     from vmjira.web.access import Access
+    from vmjira.web.gate import Gate
     from vmjira.web.metrics import TrackerCalls
+    from vmjira.web.site import Parts
     from vmjira.web.uploads import Taken
 
 #: Seconds between two beats of a worker, and after which a silent worker counts as dead.
@@ -105,6 +108,20 @@ class Application:
     def load_rules(self) -> Rulebook:
         """The rule files as they lie in the folder; RulesInvalid with every problem."""
         return rulefiles.load(self.settings.rules)
+
+    def rule_problems(self) -> list[Problem]:
+        """Of the rule files as they lie in the folder now; read again only when one has changed."""
+        folder = self.settings.rules
+        stamp = [(each, each.stat()) for each in sorted(folder.rglob("*")) if each.is_file()]
+        key = str([(str(each), stat.st_mtime_ns, stat.st_size) for each, stat in stamp])
+        if self._problems.get("key") != key:
+            self._problems.update(key=key, found=_problems_of(folder) if folder.is_dir() else [])
+        found: list[Problem] = self._problems["found"]
+        return found
+
+    @cached_property
+    def _problems(self) -> dict[str, Any]:
+        return {}
 
     @contextmanager
     def reader(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Callable[[Path], list[Scan]]]:
@@ -176,6 +193,14 @@ class Application:
             return bool(unit.live_slots(datetime.now(UTC), stale_after=STALE))
 
 
+def _problems_of(folder: Path) -> list[Problem]:
+    try:
+        rulefiles.load(folder)
+    except RulesInvalid as error:
+        return error.problems
+    return check_templates(folder / "templates")
+
+
 def _free_slots_of_the_dead(unit: Unit) -> None:
     """A worker of this machine that was killed cannot say so; its successor need not wait until it counts as dead."""
     for row in unit.slots():
@@ -209,7 +234,13 @@ def web_app_of(application: Application) -> Flask:
 
     settings = application.settings
     settings.require_guarded_webhooks()
-    app = create_app(lambda: application.store, application.rules_in_force, browse_url=settings.jira_browse_url)
+    app = create_app(
+        lambda: application.store,
+        application.rules_in_force,
+        browse_url=settings.jira_browse_url,
+        gate=_gate(settings),
+        parts=_parts(application),
+    )
     receiver = Receiver(lambda: application.outside)
     app.register_blueprint(webhooks(receiver.receive, _access(settings)))
     app.register_blueprint(
@@ -240,6 +271,47 @@ def _upload(application: Application, files: Sequence[Path]) -> Taken:
         new=any(scan["outcome"] == "folded" for scan in report.scans),
         operations=len(report.operations),
         rules=report.rules,
+    )
+
+
+def _gate(settings: Settings) -> Gate:
+    """SettingsInvalid if the file of users has a problem: said at the start, not at the first log-in."""
+    from vmjira.web.gate import Gate
+    from vmjira.web.users import UserFile
+
+    users = UserFile(settings.users) if settings.users else None
+    if users:
+        users.users()
+    return Gate(
+        users=users,
+        header=settings.trusted_header,
+        role_header=settings.trusted_role_header,
+        operators=settings.operators,
+        proxies=settings.trusted_proxies,
+    )
+
+
+def _parts(application: Application) -> Parts:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from vmjira.flows.ingest import settle
+    from vmjira.web.site import Parts
+
+    settling = ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle")  # folding scans takes longer than a click
+
+    def work() -> None:
+        try:
+            settle(application.outside)
+        except Exception as error:  # the next ingest settles it
+            structlog.get_logger(__name__).error("what was released does not count yet", why=str(error))
+
+    def settled() -> None:
+        settling.submit(work)
+
+    return Parts(
+        outside=lambda: application.outside,
+        problems=application.rule_problems,
+        settled=settled,
     )
 
 

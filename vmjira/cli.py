@@ -27,6 +27,7 @@ from vmjira.shown import (
 )
 from vmjira.shownrules import show_rules_preview
 from vmjira.trackercommands import doctor, reconcile, webhook
+from vmjira.usercommands import users
 
 #: Operations that a person is shown one by one; a program gets all.
 MANY = 100
@@ -218,6 +219,7 @@ main.add_command(doctor)
 main.add_command(enrich)
 main.add_command(reconcile)
 main.add_command(webhook)
+main.add_command(users)
 
 
 @main.command()
@@ -242,11 +244,11 @@ def operations() -> None:
 @pass_app
 def operations_list(app: Application, everything: bool, as_json: bool) -> None:
     """Operations that are not done, with the tracker's own words."""
-    from vmjira.flows.present import operation_json
+    from vmjira.flows.lists import with_acts
 
     with app.store.reading() as unit:
         rows = unit.operations() if everything else unit.operations("held", "queued", "refused")
-    found = [operation_json(row) for row in rows]
+        found = with_acts(unit, rows)
     print_json(found) if as_json else show_operations(out, found)
 
 
@@ -258,7 +260,7 @@ def _operation_command(name: str, flow_name: str, text: str) -> None:
         from vmjira.flows import operations as flow
 
         chosen: Callable[..., list[str]] = getattr(flow, flow_name)
-        done = chosen(app.outside, ids) if name == "retry" else chosen(app.outside, ids, by=whoami())
+        done = chosen(app.outside, ids, by=flow.Person(whoami(), "command"))
         if name == "release":
             from vmjira.flows.ingest import settle
 

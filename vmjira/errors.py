@@ -13,6 +13,10 @@ class VmjiraError(Exception):
     """A problem of the user's or the outside's. The text says where, what, what is allowed and what to do."""
 
 
+class Unknown(VmjiraError):
+    """What was asked for does not exist here: a ticket, a host, a cell."""
+
+
 class SettingsInvalid(VmjiraError):
     """Settings are missing or wrong; the text lists all of them."""
 

@@ -18,6 +18,7 @@ from vmjira.errors import SettingsInvalid
 NAMES = (
     "VMJIRA_DATA", "VMJIRA_DATABASE_URL", "VMJIRA_RULES", "VMJIRA_LISTEN", "VMJIRA_LOG", "VMJIRA_METRICS",
     "VMJIRA_TRUSTED_PROXIES", "VMJIRA_UPLOAD_TOKENS", "VMJIRA_UPLOAD_LIMIT",
+    "VMJIRA_USERS", "VMJIRA_OPERATORS", "VMJIRA_TRUSTED_HEADER", "VMJIRA_TRUSTED_ROLE_HEADER",
     "JIRA_URL", "JIRA_BROWSE_URL", "JIRA_USER", "JIRA_TOKEN", "JIRA_SEARCH_LAG",
     "JIRA_WEBHOOK_SECRET", "JIRA_WEBHOOK_PATH_SECRET", "JIRA_WEBHOOK_NETWORKS",
 )  # fmt: skip
@@ -46,6 +47,10 @@ class Settings:
     log: str = "info"
     metrics: str = ""  # where a worker serves its metrics; empty: nowhere
     search_lag: float | None = None
+    users: Path | None = None  # file of users with hashed passwords and tokens
+    trusted_header: str = ""  # in which a trusted proxy names the user,
+    trusted_role_header: str = ""  # and the user's roles or groups
+    operators: frozenset[str] = frozenset()  # who may act, of those whom a proxy names
 
     def require_jira(self) -> None:
         """Raise SettingsInvalid unless a tracker is configured."""
@@ -113,6 +118,9 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(
         )
     allowed = _networks("JIRA_WEBHOOK_NETWORKS", networks, problems)
     proxies = _networks("VMJIRA_TRUSTED_PROXIES", value.get("VMJIRA_TRUSTED_PROXIES", ""), problems)
+    header, role_header = (value.get(f"VMJIRA_TRUSTED_{name}", "") for name in ("HEADER", "ROLE_HEADER"))
+    operators = frozenset(value.get("VMJIRA_OPERATORS", "").replace(",", " ").split())
+    problems += _header_problems(header, role_header, operators, proxies)
     if bool(path_secret) != bool(networks):
         problems.append("JIRA_WEBHOOK_PATH_SECRET and JIRA_WEBHOOK_NETWORKS: one needs the other; set both or none")
     if problems:
@@ -136,7 +144,25 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(
         log=log,
         metrics=metrics,
         search_lag=float(lag) if lag else None,
+        users=Path(value["VMJIRA_USERS"]) if value.get("VMJIRA_USERS") else None,
+        trusted_header=header,
+        trusted_role_header=role_header,
+        operators=operators,
     )
+
+
+def _header_problems(header: str, role_header: str, operators: frozenset[str], proxies: Networks) -> list[str]:
+    problems = [
+        f"VMJIRA_TRUSTED_{name}: '{text}' is no name of a header; e.g. X-Forwarded-{example}"
+        for name, text, example in (("HEADER", header, "User"), ("ROLE_HEADER", role_header, "Groups"))
+        if text and not re.fullmatch(r"[A-Za-z0-9-]{1,100}", text)
+    ]
+    if header and not proxies:
+        problems.append("VMJIRA_TRUSTED_HEADER: needs VMJIRA_TRUSTED_PROXIES, else anybody could send that header")
+    if not header and (role_header or operators):
+        name = "VMJIRA_TRUSTED_ROLE_HEADER" if role_header else "VMJIRA_OPERATORS"
+        problems.append(f"{name}: is of use only with VMJIRA_TRUSTED_HEADER; set that, or leave this empty")
+    return problems
 
 
 def _networks(name: str, text: str, problems: list[str]) -> Networks:

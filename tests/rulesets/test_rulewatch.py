@@ -17,7 +17,7 @@ from vmjira import rulefiles
 from vmjira.flows import rulewatch
 from vmjira.flows.history import history
 from vmjira.flows.ingest import settle
-from vmjira.flows.operations import drop, release
+from vmjira.flows.operations import Person, drop, release
 from vmjira.flows.preview import preview_all
 from vmjira.flows.replay import differing, rebuild
 
@@ -138,7 +138,7 @@ def test_what_is_held_is_not_computed_again_at_every_look(tight: World, monkeypa
 def test_a_release_puts_the_held_rules_in_force_without_an_ingest(tight: World):
     tight.write_rules(categories=RENAMED)
     looks(tight)
-    release(tight.outside, [held(tight)], by="jane")
+    release(tight.outside, [held(tight)], by=Person("jane"))
     settle(tight.outside)
     assert in_force(tight) == on_disk(tight)
     tight.deliver()
@@ -201,7 +201,7 @@ def test_files_that_are_put_back_withdraw_what_was_held(tight: World):
 def test_dropped_rules_are_not_judged_again_until_the_files_change(tight: World):
     tight.write_rules(categories=RENAMED)
     looks(tight)
-    drop(tight.outside, [held(tight)], by="jane")
+    drop(tight.outside, [held(tight)], by=Person("jane"))
     assert "dropped by jane" in looks(tight) and tight.operations("held") == []
     assert "dropped by jane" in tight.ingest().rules
     tight.write_rules(categories=CATEGORIES)

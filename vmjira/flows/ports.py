@@ -14,6 +14,7 @@ import polars as pl
 from vmjira.domain.frames import Scan
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook, TicketRules
 from vmjira.domain.ticket import CellNumbers, Iteration, StatusCategory, TicketRow, TicketView
+from vmjira.flows.looking import Act, Looking
 
 # --- the tracker ------------------------------------------------------------------------------------------------------
 
@@ -181,6 +182,9 @@ class Renderer(Protocol):
 
     def files(self, view: TicketView, limit: int) -> list[File]:
         """CSVs and the picture; none larger than `limit` bytes. The same view gives the same bytes."""
+
+    def csv(self, report: pl.DataFrame) -> Iterator[bytes]:
+        """REPORT rows as one CSV with the same bytes as in `files`, however large, piece by piece."""
 
     def fields(self, view: TicketView, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Further fields of a ticket, with the templates in their texts filled in."""
@@ -367,6 +371,10 @@ class Unit(Protocol):
     def connection(self) -> Any:
         """The SQLAlchemy connection, for work that must be queued in the same transaction."""
 
+    @property
+    def look(self) -> Looking:
+        """Questions of pages and of the API."""
+
     # rules
     def rules_in_force(self) -> RulesRow | None: ...
     def rules(self, digest: str) -> RulesRow | None: ...
@@ -436,6 +444,8 @@ class Unit(Protocol):
         """Keys of the tickets whose updates are the next to begin."""
 
     def update_operation(self, id: str, **changes: Any) -> None: ...
+    def add_acts(self, acts: Iterable[Act]) -> None:
+        """What people did to operations."""
 
     # webhooks as they came in
     def add_delivery(self, row: DeliveryRow) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -36,6 +36,8 @@ from vmjira.flows.knowledge import (
 )
 from vmjira.flows.ports import Store
 
+#: The lists that are attached to a ticket.
+Report = Literal["own", "all", "diff"]
 #: Iterations that the picture shows.
 HISTORY = 12
 #: Vulnerabilities of a host that a line of a comment names.
@@ -115,6 +117,17 @@ def hosts_behind(store: Store, row: TicketRow) -> dict[str, list[str]]:
     lives = _cell(store, kept.then_parts, row).lives
     lists = host_lists(lives, row.ordinal)
     return {name: lists.filter(pl.col("membership") == name)["host"].to_list() for name in MEMBERSHIPS}
+
+
+def report_rows(store: Store, row: TicketRow, rulebook: Rulebook, kind: Report) -> pl.DataFrame:
+    """REPORT: what one of the ticket's attachments shows, with the same rows; `all` and `diff` as of its iteration."""
+    kept = _read(store, row)
+    category = rulebook.category(row.category) or Category(row.category, row.category, "")
+    place = (category, row.range, row.ordinal)
+    if kind == "own":
+        return own_rows(_cell(store, kept.parts, row), *place)
+    then = _cell(store, kept.then_parts, row)
+    return all_rows(then, *place) if kind == "all" else diff_rows(then, *place)
 
 
 def _read(store: Store, row: TicketRow) -> _Kept:

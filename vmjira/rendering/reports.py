@@ -111,7 +111,7 @@ def _split(report: pl.DataFrame, size: int, limit: int, name: str) -> list[bytes
 def _csv(report: pl.DataFrame, limit: int) -> bytes | None:
     """None if it exceeds `limit`, found out without making all of it."""
     content = bytearray()
-    for chunk in _chunks(report):
+    for chunk in chunks(report):
         content += chunk
         if len(content) > limit:
             return None
@@ -122,12 +122,12 @@ def _gzip(report: pl.DataFrame) -> bytes:
     buffer = BytesIO()
     # Without a name and a time: the same rows, the same bytes.
     with GzipFile("", "wb", compresslevel=6, fileobj=buffer, mtime=0) as file:
-        for chunk in _chunks(report):
+        for chunk in chunks(report):
             file.write(chunk)
     return buffer.getvalue()
 
 
-def _chunks(report: pl.DataFrame) -> Iterator[bytes]:
+def chunks(report: pl.DataFrame) -> Iterator[bytes]:
     """The file piece by piece, so that a million long descriptions never are in memory at once."""
     yield f"{','.join(report.columns)}\r\n".encode("utf-8-sig")  # with the mark by which spreadsheets know UTF-8
     for rows in report.iter_slices(50_000):

@@ -220,6 +220,18 @@ acceptances = Table(
     Column("ended_at", UtcTime),
 )
 
+#: What people did to operations: who retried, dropped or released one, and when.
+audit = Table(
+    "audit",
+    metadata,
+    Column("at", UtcTime, nullable=False),
+    Column("actor", Words, nullable=False),
+    Column("via", Words, nullable=False),
+    Column("action", Words, nullable=False),
+    Column("operation", Words, nullable=False, index=True),
+    Column("sequence", BigCounter, primary_key=True),
+)
+
 #: Of each name only the last time counts.
 marks = Table(
     "marks",

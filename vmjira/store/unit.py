@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, sel
 
 from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow, TopHost
 from vmjira.errors import VmjiraError
+from vmjira.flows.looking import Act
 from vmjira.flows.ports import (
     AcceptanceRow,
     AttachmentRow,
@@ -34,6 +35,7 @@ from vmjira.flows.ports import (
 from vmjira.store import tables as t
 from vmjira.store import tally
 from vmjira.store.heard import heard
+from vmjira.store.looking import SqlLooking
 from vmjira.store.statements import INSERT, add, change, fetch, fetch_one, greatest, put, rows_of
 
 #: What planning decides of a ticket that exists; all else belongs to delivery.
@@ -49,6 +51,10 @@ class SqlUnit:
     @property
     def connection(self) -> Connection:
         return self._connection
+
+    @property
+    def look(self) -> SqlLooking:
+        return SqlLooking(self._connection)
 
     # rules
 
@@ -238,6 +244,9 @@ class SqlUnit:
 
     def update_operation(self, id: str, **changes: Any) -> None:
         change(self._connection, t.operations, {"id": id}, changes)
+
+    def add_acts(self, acts: Iterable[Act]) -> None:
+        add(self._connection, t.audit, [vars(act) for act in acts])
 
     # webhooks as they came in
 
