@@ -16,6 +16,7 @@ from vmjira.cliparts import JSON, err, out, pass_app, print_json, whoami
 from vmjira.domain.rulebook import Rulebook
 from vmjira.enrichcommand import enrich
 from vmjira.errors import VmjiraError
+from vmjira.scannercommands import scanners
 from vmjira.settings import load_settings
 from vmjira.shown import (
     show_acceptances,
@@ -220,6 +221,7 @@ main.add_command(enrich)
 main.add_command(reconcile)
 main.add_command(webhook)
 main.add_command(users)
+main.add_command(scanners)
 
 
 @main.command()

@@ -51,6 +51,8 @@ class Settings:
     trusted_header: str = ""  # in which a trusted proxy names the user,
     trusted_role_header: str = ""  # and the user's roles or groups
     operators: frozenset[str] = frozenset()  # who may act, of those whom a proxy names
+    #: Everything that environment and `.env` say: what `${NAMES}` of rule files stand for.
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def require_jira(self) -> None:
         """Raise SettingsInvalid unless a tracker is configured."""
@@ -148,6 +150,7 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(
         trusted_header=header,
         trusted_role_header=role_header,
         operators=operators,
+        environ=given,
     )
 
 

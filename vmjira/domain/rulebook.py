@@ -93,6 +93,36 @@ class Enrichment:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """When each job is due that belongs to no scanner: cron expressions in the policy's time zone; None: never."""
+
+    reconcile: str | None = "*/15 * * * *"
+    doctor: str | None = "0 5 * * *"
+    acceptances: str | None = "30 5 * * *"
+    reminders: str | None = "0 7 * * *"
+    retention: str | None = "30 3 * * *"
+    schedule: str | None = "*/10 * * * *"
+    enrich: str | None = "0 4 * * *"
+    rules: str | None = "* * * * *"
+
+
+@dataclass(frozen=True)
+class Reminders:
+    """How long before and after the due date of an open ticket a comment says so, once each; None: never."""
+
+    before: timedelta | None = timedelta(days=3)
+    after: timedelta | None = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What the job `retention` may forget. Scans are never forgotten: the ledger is rebuilt from them."""
+
+    versions: int | None = None  # of the ledger, the newest so many; None: all
+    firings: timedelta = timedelta(days=30)  # what the clock did, and the queue's own record of all work
+
+
+@dataclass(frozen=True)
 class Policy:
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     title: str = "{category.title} – {range.title} – Scan {iteration.number}"
@@ -111,6 +141,9 @@ class Policy:
     breaker: float = 0.2  # a scan that loses more of a range's hosts or findings is held for a person
     calls_per_second: float = 8.0  # to the tracker, by one process
     enrichment: Enrichment = Enrichment()
+    schedule: Schedule = Schedule()
+    reminders: Reminders = Reminders()
+    retention: Retention = Retention()
 
 
 @dataclass(frozen=True)
@@ -134,6 +167,7 @@ class Scanner:
     id: str
     type: str
     fetch: str | None = None  # cron expression
+    expect: timedelta | None = None  # at least so often a scan comes; None: judged by what came before
     timezone: ZoneInfo | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -65,6 +65,7 @@ def ingest(outside: Outside, files: Sequence[Path], read: ReadScan, load_rules: 
 def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[str, object]:
     """Fold one scan; done again from the start if somebody else moved the ledger meanwhile."""
     said: dict[str, object] = {"path": str(file), "scanner": scan.scanner, "finished_at": scan.finished_at.isoformat()}
+    said["digest"] = scan.digest
     while True:
         with outside.store.begin() as unit:
             if unit.scan_by_digest(scan.digest):

@@ -342,6 +342,37 @@ class Mark:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+FiringState = Literal["queued", "done", "failed", "coalesced"]
+
+
+@dataclass(frozen=True)
+class FiringRow:
+    """A moment at which a job was due, and what became of it."""
+
+    job: str
+    due: datetime
+    state: FiringState = "queued"  # coalesced: an earlier firing of the job had not begun yet, and stands for this one
+    words: str = ""  # what was done, or why not yet
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    attempts: int = 0
+
+
+@dataclass(frozen=True)
+class TakenRow:
+    """A scan that was taken from a scanner."""
+
+    scanner: str  # id in the rules
+    remote: str  # its id in the scanner
+    name: str
+    digest: str  # of its content as in `ScanRow`; blanks between those of several scans in one file
+    outcome: Literal["folded", "known", "refused"]
+    words: str  # why it was refused; what is doubtful about it
+    finished_at: datetime | None
+    taken_at: datetime
+    settled: bool = False  # the source knows that it was taken
+
+
 @dataclass(frozen=True)
 class Tally:
     """How much there is of what: for monitoring."""
@@ -352,6 +383,7 @@ class Tally:
     findings: Mapping[tuple[str, str], int]  # own findings of tickets, by range and state
     hosts: Mapping[tuple[str, str], int]  # in the newest iteration of each cell, by range and state
     queues: Mapping[str, int]  # how much waits, by queue
+    firings: Mapping[tuple[str, str], int]  # by job and state
 
 
 @dataclass(frozen=True)
@@ -469,6 +501,29 @@ class Unit(Protocol):
     def mark(self, name: str) -> Mark | None: ...
     def put_mark(self, mark: Mark) -> None: ...
 
+    # the clock
+    def add_firing(self, row: FiringRow) -> bool:
+        """False if it is known already: nothing changed."""
+
+    def firing(self, job: str, due: datetime) -> FiringRow | None: ...
+    def firings(self, *states: FiringState, job: str = "", limit: int = 200) -> list[FiringRow]:
+        """The newest first."""
+
+    def last_firings(self) -> dict[str, FiringRow]:
+        """The newest of each job."""
+
+    def update_firing(self, job: str, due: datetime, **changes: Any) -> None: ...
+    def forget_firings(self, before: datetime) -> int:
+        """Those that ended before, except the newest of each job; how many."""
+
+    # what was taken from scanners
+    def put_taken(self, row: TakenRow) -> None: ...
+    def taken(self, scanner: str | None = None) -> list[TakenRow]:
+        """In the order in which they were taken."""
+
+    def forget_taken(self, scanner: str, remote: str) -> bool:
+        """Whether there was one."""
+
     # how it goes, at a glance: for health and metrics
     def waiting_since(self) -> dict[str, datetime | None]:
         """When the oldest that waits was put in, by queue; quick, however long the queue or the past is."""
@@ -513,6 +568,9 @@ class Store(Protocol):
 
     def sweep(self) -> int:
         """Remove files that no row refers to; how many."""
+
+    def prune_ledger(self, *, keep: int) -> int:
+        """Forget versions of the ledger but the newest `keep`, and those that a ticket may still show; how many."""
 
 
 class Clock(Protocol):

@@ -12,8 +12,11 @@ from vmjira.domain.rulebook import (
     Escalation,
     Policy,
     Range,
+    Reminders,
+    Retention,
     Rulebook,
     Scanner,
+    Schedule,
     TicketRules,
 )
 from vmjira.rulefiles.scanner_schema import COMMON
@@ -47,9 +50,11 @@ def _ticket(policy: Loaded, own: Loaded) -> TicketRules:
     return TicketRules(**{**plain, **maps})
 
 
+_NESTED = ("ticket", "escalation", "accept", "limits", "enrichment", "schedule", "reminders", "retention")
+
+
 def _policy(data: Loaded) -> Policy:
-    sections = ("ticket", "escalation", "accept", "limits", "enrichment")
-    plain = {key: value for key, value in data.items() if key not in sections}
+    plain = {key: value for key, value in data.items() if key not in _NESTED}
     accept, limits = data.get("accept") or {}, data.get("limits") or {}
     names = {"resolutions": "accept_resolutions", "for": "accept_for", **{key: f"limit_{key}" for key in limits}}
     nested = {names[key]: value for key, value in {**accept, **limits}.items() if value is not None}
@@ -59,6 +64,9 @@ def _policy(data: Loaded) -> Policy:
         ticket=_ticket({}, data.get("ticket") or {}),
         escalation=Escalation(**data.get("escalation") or {}),
         enrichment=Enrichment(**data.get("enrichment") or {}),
+        schedule=Schedule(**data.get("schedule") or {}),
+        reminders=Reminders(**data.get("reminders") or {}),
+        retention=Retention(**data.get("retention") or {}),
     )
 
 

@@ -71,6 +71,9 @@ forget_after: 90d
 limits: {create: 100, close: 500, move: 500}
 breaker: 0.2
 calls_per_second: 8
+schedule: {reconcile: '*/15 * * * *', doctor: 0 5 * * mon-fri, enrich: never}
+reminders: {before: 3d, after: 1d}
+retention: {versions: 200}
 """,
     "acceptances.yaml": """
 # rules/acceptances.yaml

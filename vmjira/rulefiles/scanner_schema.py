@@ -12,7 +12,7 @@ from vmjira.rulefiles.fields import Choice, Flag, Keys, ListOf, Secret, Section,
 from vmjira.rulefiles.problems import UNKNOWN
 from vmjira.rulefiles.words import quoted
 
-COMMON = ("id", "type", "fetch", "timezone")
+COMMON = ("id", "type", "fetch", "expect", "timezone")
 CONNECTION = (
     "url", "username", "password", "access_key", "secret_key", "token", "scans", "history", "verify", "ca_file",
 )  # fmt: skip
@@ -41,6 +41,14 @@ class ScannerSchema(Keys):
         "30 6 * * mon-fri",
         parse=cron.check,
         default="only when asked",
+    )
+    expect = Text(
+        "At least so often a scan is expected; without one for twice as long, the scanner is shown and counted as "
+        "silent.",
+        "7d",
+        parse=parsing.duration,
+        pattern=parsing.DURATION,
+        default="judged by how often scans came before",
     )
     timezone = Text(
         "Time zone of times in its scans that name none.",

@@ -10,6 +10,7 @@ from vmjira.domain.rulebook import Cadence, IdentityKind, OnClose, Policy, Range
 from vmjira.rulefiles import conditions, networks, parsing, templates
 from vmjira.rulefiles.fields import Choice, Day, Flag, Keys, ListOf, Number, Section, Text
 from vmjira.rulefiles.scanner_schema import ScannersFile
+from vmjira.rulefiles.schedule_schema import RemindersSchema, RetentionSchema, ScheduleSchema
 from vmjira.rulefiles.ticket_schema import TicketSchema
 
 POLICY = Policy()
@@ -208,6 +209,12 @@ class PolicyFile(Keys):
     enrichment = Section(
         EnrichmentSchema, "What is known of exploitation outside of the scanners. Off by default; see enrichment.md."
     )
+    schedule = Section(
+        ScheduleSchema,
+        "When the jobs are due: cron expressions as for `fetch` of scanners.yaml, or `never`.",
+    )
+    reminders = Section(RemindersSchema, "Comments about the due date in tickets that are open.")
+    retention = Section(RetentionSchema, "What is forgotten. Scans never are: the ledger is rebuilt from them.")
 
 
 class AcceptanceSchema(Keys):

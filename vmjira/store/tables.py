@@ -241,6 +241,34 @@ marks = Table(
     Column("details", JSON, nullable=False),
 )
 
+#: When each job was due, and what became of it: nothing is done for a due time that has no row.
+firings = Table(
+    "firings",
+    metadata,
+    Column("job", Words, primary_key=True),
+    Column("due", UtcTime, primary_key=True),
+    Column("state", Words, nullable=False, index=True),
+    Column("words", Words, nullable=False),
+    Column("started_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("attempts", Integer, nullable=False),
+)
+
+#: Scans that were taken from a scanner, by its own id for them. `digest`: as in `scans`, with blanks between several.
+taken = Table(
+    "taken",
+    metadata,
+    Column("scanner", Words, primary_key=True),
+    Column("remote", Words, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("outcome", Words, nullable=False),
+    Column("words", Words, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("taken_at", UtcTime, nullable=False),
+    Column("settled", Boolean, nullable=False),
+)
+
 worker_slots = Table(
     "worker_slots",
     metadata,

@@ -22,6 +22,8 @@ from vmjira.flows.ports import (
     Editors,
     EnrichmentRow,
     EventRow,
+    FiringRow,
+    FiringState,
     Mark,
     OfferedRules,
     OperationRow,
@@ -30,13 +32,14 @@ from vmjira.flows.ports import (
     RulesRow,
     ScanRow,
     SlotRow,
+    TakenRow,
     Tally,
 )
+from vmjira.store import clock, tally
 from vmjira.store import tables as t
-from vmjira.store import tally
 from vmjira.store.heard import heard
 from vmjira.store.looking import SqlLooking
-from vmjira.store.statements import INSERT, add, change, fetch, fetch_one, greatest, put, rows_of
+from vmjira.store.statements import add, add_new, change, fetch, fetch_one, greatest, put, rows_of
 
 #: What planning decides of a ticket that exists; all else belongs to delivery.
 PLANNED = ("ledger", "own", "facts", "verified", "closed_at", "closing", "reopened", "noted")
@@ -251,9 +254,7 @@ class SqlUnit:
     # webhooks as they came in
 
     def add_delivery(self, row: DeliveryRow) -> bool:
-        statement = INSERT[self._connection.dialect.name](t.deliveries).values(vars(row)).on_conflict_do_nothing()
-        kept = self._connection.execute(statement.execution_options(preserve_rowcount=True))
-        return kept.rowcount == 1
+        return add_new(self._connection, t.deliveries, vars(row))
 
     def delivery(self, id: str) -> DeliveryRow | None:
         return fetch_one(
@@ -295,6 +296,42 @@ class SqlUnit:
 
     def put_mark(self, mark: Mark) -> None:
         put(self._connection, t.marks, [vars(mark)])
+
+    # the clock
+
+    def add_firing(self, row: FiringRow) -> bool:
+        return add_new(self._connection, t.firings, vars(row))
+
+    def firing(self, job: str, due: datetime) -> FiringRow | None:
+        same = (t.firings.c.job == job) & (t.firings.c.due == due)
+        return fetch_one(self._connection, FiringRow, rows_of(t.firings, FiringRow).where(same))
+
+    def firings(self, *states: FiringState, job: str = "", limit: int = 200) -> list[FiringRow]:
+        return clock.firings(self._connection, states, job, limit)
+
+    def last_firings(self) -> dict[str, FiringRow]:
+        return clock.last_firings(self._connection)
+
+    def update_firing(self, job: str, due: datetime, **changes: Any) -> None:
+        change(self._connection, t.firings, {"job": job, "due": due}, changes)
+
+    def forget_firings(self, before: datetime) -> int:
+        return clock.forget_firings(self._connection, before)
+
+    # what was taken from scanners
+
+    def put_taken(self, row: TakenRow) -> None:
+        put(self._connection, t.taken, [vars(row)])
+
+    def taken(self, scanner: str | None = None) -> list[TakenRow]:
+        query = rows_of(t.taken, TakenRow).order_by(t.taken.c.taken_at, t.taken.c.remote)
+        return fetch(
+            self._connection, TakenRow, query if scanner is None else query.where(t.taken.c.scanner == scanner)
+        )
+
+    def forget_taken(self, scanner: str, remote: str) -> bool:
+        which = (t.taken.c.scanner == scanner) & (t.taken.c.remote == remote)
+        return self._connection.execute(delete(t.taken).where(which)).rowcount > 0
 
     # how it goes, at a glance
 
