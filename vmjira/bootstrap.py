@@ -129,10 +129,17 @@ class Application:
 
     def _handlers(self) -> dict[str, Attempt]:
         from vmjira.flows.deliver import attempt
-        from vmjira.flows.queue import DELIVER, REACT
+        from vmjira.flows.queue import DELIVER, REACT, RESCAN
         from vmjira.flows.react import react
+        from vmjira.flows.rescan import Reach, look_after
+        from vmjira.scanners import sources
 
-        return {DELIVER: lambda id: attempt(self.outside, id), REACT: lambda id: react(self.outside, id)}
+        reach = Reach(lambda scanner: sources.connect(scanner, os.environ), self.reader, self.load_rules)
+        return {
+            DELIVER: lambda id: attempt(self.outside, id),
+            REACT: lambda id: react(self.outside, id),
+            RESCAN: lambda id: look_after(self.outside, id, reach),
+        }
 
     @contextmanager
     def worker(self, *, threads: int = 8) -> Iterator[int]:

@@ -11,6 +11,7 @@ from vmjira.domain.rulebook import (
     Escalation,
     Policy,
     Range,
+    RescanRules,
     Rulebook,
     Scanner,
     TicketRules,
@@ -47,7 +48,9 @@ def _ticket(policy: Loaded, own: Loaded) -> TicketRules:
 
 
 def _policy(data: Loaded) -> Policy:
-    plain = {key: value for key, value in data.items() if key not in ("ticket", "escalation", "accept", "limits")}
+    plain = {
+        key: value for key, value in data.items() if key not in ("ticket", "escalation", "accept", "limits", "rescan")
+    }
     accept, limits = data.get("accept") or {}, data.get("limits") or {}
     names = {"resolutions": "accept_resolutions", "for": "accept_for", "create": "limit_create", "close": "limit_close"}
     nested = {names[key]: value for key, value in {**accept, **limits}.items() if value is not None}
@@ -56,6 +59,7 @@ def _policy(data: Loaded) -> Policy:
         **nested,
         ticket=_ticket({}, data.get("ticket") or {}),
         escalation=Escalation(**data.get("escalation") or {}),
+        rescan=RescanRules(**data.get("rescan") or {}),
     )
 
 
