@@ -28,6 +28,7 @@ class RescanRequest:
     product: str  # whose checks found something on it
     address: str
     scanner: str  # id in scanners.yaml; empty: none can
+    part: str  # of what the scanner scans, e.g. one of its scans or sites: only hosts of one part share a run
     asked_at: datetime
     state: RequestState = "waiting"
     rescan: int | None = None  # id of the run
@@ -88,20 +89,26 @@ def plan_rescans(
         address: run.launched_at + rules.cooldown for run in runs if run.ended and run.remote for address in run.hosts
     }
     ready = [each for each in waiting if each.address not in busy and rested.get(each.address, now) <= now]
-    launches = []
+    launches, launched = list[tuple[RescanRequest, ...]](), set[int]()
     for _ in range(rules.at_most - len(running)):
-        addresses = set(list(dict.fromkeys(each.address for each in ready))[: rules.hosts])
-        if addresses:
-            launches.append(tuple(each for each in ready if each.address in addresses))
-            ready = [each for each in ready if each.address not in addresses]
+        if batch := _batch(ready, rules.hosts):
+            launches.append(batch)
+            launched |= {each.id for each in batch}
+            ready = [each for each in ready if each.id not in launched]
 
     said: dict[str, list[RescanRequest]] = {}
-    launched = {each.id for batch in launches for each in batch}
     for each in waiting:
         if each.id not in launched:
             said.setdefault(_why(each, busy, rested.get(each.address, now), policy, now), []).append(each)
     again = min((rested[each.address] for each in waiting if rested.get(each.address, now) > now), default=None)
     return RescanPlan(tuple(launches), said, again)
+
+
+def _batch(ready: Sequence[RescanRequest], most: int) -> tuple[RescanRequest, ...]:
+    """What the oldest shares a run with: requests for at most so many addresses of its part."""
+    part = [each for each in ready if each.part == ready[0].part]  # none if nothing is ready
+    addresses = set(list(dict.fromkeys(each.address for each in part))[:most])
+    return tuple(each for each in part if each.address in addresses)
 
 
 def _why(request: RescanRequest, busy: Collection[str], rested: datetime, policy: Policy, now: datetime) -> str:

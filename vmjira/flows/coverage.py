@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
@@ -47,30 +48,37 @@ def open_hosts(store: Store, row: TicketRow) -> pl.DataFrame:
     return found.select(*OPEN_HOSTS).sort("host", "product").collect()
 
 
+@dataclass(frozen=True)
+class Launcher:
+    """What can scan a host again: a scanner of scanners.yaml, and the part of it that covers the host."""
+
+    scanner: str
+    part: str
+
+
 def launchers(
     outside: Outside, scanners: Sequence[Scanner], product: str, addresses: Collection[str]
-) -> dict[str, str]:
-    """Address → id of the scanner that can scan it again; an address that none can, or that several might, is missing.
+) -> dict[str, Launcher]:
+    """By address; an address that none can scan again, or of which nobody knows which one, is missing.
 
-    It is the one from which the newest round came that looked there; where that one cannot, or the round was handed
-    in as a file, the only one of that product that can.
+    It is the scanner, and that scan or site of it, from which the newest round came that looked there. Where that one
+    cannot, or the round was handed in as a file, it is the only one of that product that can.
     """
     able = {each.id for each in scanners if PRODUCTS.get(each.type) == product and each.type in LAUNCHING}
-    only = next(iter(able)) if len(able) == 1 else ""
-    found = _newest_sources(outside, product, addresses) if able else {}
-    chosen = {address: found[address] if found.get(address) in able else only for address in addresses}
-    return {address: scanner for address, scanner in chosen.items() if scanner}
+    found = {address: each for address, each in _newest(outside, product, addresses).items() if each.scanner in able}
+    only = {address: Launcher(next(iter(able)), "") for address in addresses} if len(able) == 1 else {}
+    return only | found
 
 
-def _newest_sources(outside: Outside, product: str, addresses: Collection[str]) -> dict[str, str]:
+def _newest(outside: Outside, product: str, addresses: Collection[str]) -> dict[str, Launcher]:
     with outside.store.reading() as unit:
         sources = unit.rescans.taken_from()
-    found: dict[str, str] = {}
-    if sources:
-        for row, looked_at in rounds(outside.store, product, addresses):
-            found = dict.fromkeys(looked_at, sources.get(row.digest, "")) | found
-            if len(found) == len(addresses):
-                break
+    found: dict[str, Launcher] = {}
+    for row, looked_at in rounds(outside.store, product, addresses) if sources else ():
+        scanner, remote = sources.get(row.digest, ("", ""))
+        found = dict.fromkeys(looked_at, Launcher(scanner, remote.rpartition("/")[0])) | found
+        if len(found) == len(addresses):
+            break
     return found
 
 

@@ -23,7 +23,7 @@ from vmjira.domain.rescan import RescanRequest, RescanRow, plan_rescans
 from vmjira.domain.rulebook import Rulebook, Scanner
 from vmjira.domain.ticket import TicketRow
 from vmjira.errors import ScannerError, ScannerRefused, ScannerUnavailable
-from vmjira.flows.coverage import launchers, open_hosts
+from vmjira.flows.coverage import Launcher, launchers, open_hosts
 from vmjira.flows.ingest import LoadRules, ReadScan, ingest
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.queue import RESCAN
@@ -60,10 +60,12 @@ def wanted(outside: Outside, before: TicketRow, row: TicketRow, rulebook: Rulebo
         return []
     asked: list[RescanRequest] = []
     for (product,), hosts in open_hosts(outside.store, row).partition_by("product", as_dict=True).items():
-        scanners = launchers(outside, rulebook.scanners, product, hosts["ip"].drop_nulls().to_list())
+        able = launchers(outside, rulebook.scanners, product, hosts["ip"].drop_nulls().to_list())
         for host, address in hosts.select("host", "ip").iter_rows():
-            scanner = scanners.get(address, "")
-            asked.append(RescanRequest(0, row.identifier, host, product, address or "", scanner, outside.clock()))
+            by = able.get(address, Launcher("", ""))
+            part = by.part or row.range  # who knows no better takes hosts of one office together
+            place = (address or "", by.scanner, part)
+            asked.append(RescanRequest(0, row.identifier, host, product, *place, outside.clock()))
     return [_told(each) for each in asked]
 
 

@@ -56,7 +56,7 @@ class SqlRescans:
     def change_run(self, id: int, **changes: Any) -> None:
         change(self._connection, t.rescans, {"id": id}, changes)
 
-    def taken_from(self) -> Mapping[str, str]:
+    def taken_from(self) -> Mapping[str, tuple[str, str]]:
         return {}
 
     def _runs(self, where: Iterable[Any]) -> list[RescanRow]:

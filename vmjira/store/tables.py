@@ -213,6 +213,7 @@ rescan_requests = Table(
     Column("product", Words, nullable=False),
     Column("address", Words, nullable=False),
     Column("scanner", Words, nullable=False),
+    Column("part", Words, nullable=False),
     Column("asked_at", UtcTime, nullable=False),
     Column("state", Words, nullable=False, index=True),
     Column("rescan", ForeignKey("rescans.id")),

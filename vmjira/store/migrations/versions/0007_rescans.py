@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("product", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("scanner", sa.Text(), nullable=False),
+        sa.Column("part", sa.Text(), nullable=False),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("rescan", _COUNTER, nullable=True),
