@@ -229,13 +229,17 @@ class Application:
         from vmjira.flows.deliver import attempt
         from vmjira.flows.firings import fire
         from vmjira.flows.jobs import run
-        from vmjira.flows.queue import DELIVER, JOB, REACT
+        from vmjira.flows.queue import DELIVER, JOB, REACT, RESCAN
         from vmjira.flows.react import react
+        from vmjira.flows.rescan import Reach, look_after
+        from vmjira.scanners import sources
 
+        reach = Reach(lambda scanner: sources.connect(scanner, self.settings.environ), self.reader, self.load_rules)
         return {
             DELIVER: lambda id: attempt(self.outside, id),
             REACT: lambda id: react(self.outside, id),
             JOB: lambda id: fire(self.outside, lambda job: run(self.tools, job), id),
+            RESCAN: lambda id: look_after(self.outside, id, reach),
         }
 
     @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -123,6 +123,40 @@ class Retention:
 
 
 @dataclass(frozen=True)
+class Hours:
+    """A part of each day, by the clock on the wall; one that ends before it begins goes over midnight."""
+
+    begin: time
+    end: time
+
+    def __str__(self) -> str:
+        return f"{self.begin:%H:%M} to {self.end:%H:%M}"
+
+    def hold(self, local: datetime) -> bool:
+        clock = local.time()
+        if self.begin < self.end:
+            return self.begin <= clock < self.end
+        return clock >= self.begin or clock < self.end
+
+    def next(self, local: datetime) -> datetime:
+        """When they begin next, in the zone of `local`."""
+        day = local.date() if local.time() < self.begin else local.date() + timedelta(days=1)
+        return datetime.combine(day, self.begin, tzinfo=local.tzinfo)
+
+
+@dataclass(frozen=True)
+class RescanRules:
+    """How hosts of closed tickets may be scanned again."""
+
+    enabled: bool = True
+    at_most: int = 2  # running at a time, on one scanner
+    hours: Hours | None = None  # in which rescans begin, in the policy's zone; None: at any time
+    cooldown: timedelta = timedelta(hours=12)  # between two rescans of one host
+    hosts: int = 256  # in one rescan
+    give_up: timedelta = timedelta(days=3)  # a rescan that has not begun, or not ended, after so long
+
+
+@dataclass(frozen=True)
 class Policy:
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     title: str = "{category.title} – {range.title} – Scan {iteration.number}"
@@ -144,6 +178,7 @@ class Policy:
     schedule: Schedule = Schedule()
     reminders: Reminders = Reminders()
     retention: Retention = Retention()
+    rescan: RescanRules = RescanRules()
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,7 @@ class TicketRow:
     described: str = ""  # digest of our part as it stands in the tracker since then, blanks aside
     verified: bool = False  # a comment said that all own findings have ended
     created_at: datetime | None = None
+    answer: str = ""  # id of the comment that answers the last closing, and tells how its verification goes
 
 
 @dataclass(frozen=True)

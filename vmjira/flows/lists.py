@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -42,7 +43,7 @@ def acts(unit: Unit, page: int) -> dict[str, Any]:
 
 
 def act_json(act: Act) -> dict[str, Any]:
-    return {"at": act.at.isoformat(), "actor": act.actor, "via": act.via, "action": act.action, "operation": act.operation}
+    return {**asdict(act), "at": act.at.isoformat()}
 
 
 def events(unit: Unit, page: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import polars as pl
 
 from vmjira.domain.frames import Scan
+from vmjira.domain.rescan import RequestState, RescanRequest, RescanRow, RunState
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook, TicketRules
 from vmjira.domain.ticket import CellNumbers, Iteration, StatusCategory, TicketRow, TicketView
 from vmjira.flows.looking import Act, Looking
@@ -67,6 +68,12 @@ class StatusChange:
     status: str
     done: bool  # whether the new status is of the category "done"
     resolution: str | None  # as of now
+
+
+@dataclass(frozen=True)
+class Comment:
+    id: str
+    body: str
 
 
 @dataclass(frozen=True)
@@ -127,9 +134,14 @@ class Tracker(Protocol):
         """Already gone is done."""
 
     def link(self, key: str, other: str, link_type: str) -> None: ...
-    def comment(self, key: str, body: str) -> None: ...
-    def comments(self, key: str) -> list[str]:
-        """Texts of the ticket's comments, to see whether one of ours got through before a crash."""
+    def comment(self, key: str, body: str) -> str:
+        """Add a comment; its id."""
+
+    def edit_comment(self, key: str, id: str, body: str) -> bool:
+        """Give a comment another text; False if it is not there any more."""
+
+    def comments(self, key: str) -> list[Comment]:
+        """The ticket's newest comments, to see whether one of ours got through before a crash."""
 
     def transition(self, key: str, wanted: Literal["close", "reopen"], rules: TicketRules) -> str:
         """Bring it to done / not done, over several transitions if need be; the new status' name."""
@@ -396,6 +408,34 @@ class SlotRow:
     beat_at: datetime
 
 
+class Rescans(Protocol):
+    """Part of `Unit`."""
+
+    def ask(self, requests: Iterable[RescanRequest]) -> None:
+        """Add requests; `id` is ignored."""
+
+    def forget(self, identifier: str) -> None:
+        """Remove the requests of a ticket that are in no run: it was closed anew."""
+
+    def requests(
+        self, *states: RequestState, scanner: str | None = None, identifier: str | None = None, run: int | None = None
+    ) -> list[RescanRequest]:
+        """In the order in which they were added; without `states`, those in any state."""
+
+    def change_requests(self, ids: Collection[int], **changes: Any) -> None: ...
+    def begin_run(self, row: RescanRow) -> int:
+        """Add a run; `row.id` is ignored; the new id."""
+
+    def run(self, id: int) -> RescanRow | None: ...
+    def runs(self, *states: RunState, scanner: str | None = None, since: datetime | None = None) -> list[RescanRow]:
+        """The oldest first; `since`: only those that were launched then or later."""
+
+    def change_run(self, id: int, **changes: Any) -> None: ...
+    def taken_from(self) -> Mapping[str, tuple[str, str]]:
+        """Digest of a scan → id of the configured scanner that it was taken from, and the run's id there
+        (`RemoteScan.id`). Scans that were handed in are missing."""
+
+
 class Unit(Protocol):
     """One SQL transaction; everything in it happens, or nothing."""
 
@@ -496,6 +536,10 @@ class Unit(Protocol):
     # risk acceptances of tickets
     def put_acceptance(self, row: AcceptanceRow) -> None: ...
     def acceptances(self, *, identifier: str | None = None) -> list[AcceptanceRow]: ...
+
+    @property
+    def rescans(self) -> Rescans:
+        """Hosts that closed tickets ask for, and the runs that look at them."""
 
     # what happened last
     def mark(self, name: str) -> Mark | None: ...

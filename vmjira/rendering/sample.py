@@ -72,7 +72,11 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "description.j2": {},
     "comment_created_notes.j2": {"notes": ["no user 'boston-admins': left unassigned"]},
     "comment_verified.j2": {},
-    "comment_closed.j2": {"lines": [_LINE]},
+    "comment_closed.j2": {
+        "lines": [_LINE],
+        "verification": ["1 host: a rescan by nessus-hq is asked for"],
+        "closing": "waiting",
+    },
     "comment_waiting.j2": {"lines": [_LINE]},
     "comment_reopened.j2": {"reason": "2 findings were seen again", "lines": [_LINE]},
     "comment_stuck.j2": {"answer": "no transition to 'To Do' from 'Done'", "lines": [_LINE]},

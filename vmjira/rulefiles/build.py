@@ -13,6 +13,7 @@ from vmjira.domain.rulebook import (
     Policy,
     Range,
     Reminders,
+    RescanRules,
     Retention,
     Rulebook,
     Scanner,
@@ -50,7 +51,7 @@ def _ticket(policy: Loaded, own: Loaded) -> TicketRules:
     return TicketRules(**{**plain, **maps})
 
 
-_NESTED = ("ticket", "escalation", "accept", "limits", "enrichment", "schedule", "reminders", "retention")
+_NESTED = ("ticket", "escalation", "accept", "limits", "enrichment", "schedule", "reminders", "retention", "rescan")
 
 
 def _policy(data: Loaded) -> Policy:
@@ -67,6 +68,7 @@ def _policy(data: Loaded) -> Policy:
         schedule=Schedule(**data.get("schedule") or {}),
         reminders=Reminders(**data.get("reminders") or {}),
         retention=Retention(**data.get("retention") or {}),
+        rescan=RescanRules(**data.get("rescan") or {}),
     )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import time, timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+from vmjira.domain.rulebook import Hours
 from vmjira.rulefiles.words import meant, quoted
 
 ID = r"[a-z0-9][a-z0-9-]{0,39}"
 PROJECT = r"[A-Z][A-Z0-9_]+"
 DURATION = r"[1-9][0-9]{0,3} ?[hdw]"
 REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
+HOURS = r"([01]?[0-9]|2[0-3])(:[0-5][0-9])? ?- ?([01]?[0-9]|2[0-4])(:[0-5][0-9])?"
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -56,6 +58,22 @@ def duration(text: str) -> timedelta:
     if not re.fullmatch(DURATION, text):
         raise ValueError(f"{quoted(text)} is no duration; a number and h, d or w (hours, days, weeks), such as 14d")
     return timedelta(**{UNITS[text[-1]]: int(text[:-1])})
+
+
+def hours(text: str) -> Hours:
+    if not re.fullmatch(HOURS, text):
+        raise ValueError(f"{quoted(text)} are no hours of a day; write for instance 20-6 or 22:30-5")
+    begin, end = (_clock(part.strip()) for part in text.split("-"))
+    if begin == end:
+        raise ValueError(f"{quoted(text)} begins when it ends; leave `hours` out for the whole day")
+    return Hours(begin, end)
+
+
+def _clock(text: str) -> time:
+    hour, _, minute = text.partition(":")
+    if hour == "24" and int(minute or 0):
+        raise ValueError(f"{quoted(text)} is no time of a day; the last one is 24")
+    return time(int(hour) % 24, int(minute or 0))
 
 
 def timezone(text: str) -> ZoneInfo:

@@ -150,6 +150,37 @@ class EnrichmentSchema(Keys):
     )
 
 
+class RescanSchema(Keys):
+    enabled = Flag(
+        "Scan the hosts of a closed ticket again, where their scanner can, instead of waiting for its next scan.",
+        False,
+        default=POLICY.rescan.enabled,
+    )
+    at_most = Number("Rescans that run at a time on one scanner.", 1, between=(1, 100), default=POLICY.rescan.at_most)
+    hours = Text(
+        "Hours of the day in which rescans begin, in the policy's time zone; they may go over midnight.",
+        "20-6",
+        parse=parsing.hours,
+        pattern=parsing.HOURS,
+        default="at any time",
+    )
+    cooldown = Text(
+        "Time between two rescans of one host.",
+        "24h",
+        parse=parsing.duration,
+        pattern=parsing.DURATION,
+        default="12h",
+    )
+    hosts = Number("Hosts in one rescan; more are divided.", 64, between=(1, 100_000), default=POLICY.rescan.hosts)
+    give_up = Text(
+        "A rescan that has not begun after so long is dropped; one that has not ended is stopped.",
+        "1d",
+        parse=parsing.duration,
+        pattern=parsing.DURATION,
+        default="3d",
+    )
+
+
 class PolicyFile(Keys):
     """What holds for all ranges. Every key may be left out, and so may the file."""
 
@@ -187,6 +218,7 @@ class PolicyFile(Keys):
     )
     escalation = Section(EscalationSchema, "What happens to a ticket at `reopen_limit`, beside a comment.")
     accept = Section(AcceptSchema, "Which closings are risk acceptances.")
+    rescan = Section(RescanSchema, "How hosts of closed tickets are scanned again to verify them.")
     forget_after = Text(
         "The findings of a host that no scanner has seen for so long end as gone.",
         "90d",

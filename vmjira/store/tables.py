@@ -161,6 +161,7 @@ tickets = Table(
     Column("described", Words, nullable=False),
     Column("verified", Boolean, nullable=False),
     Column("created_at", UtcTime),
+    Column("answer", Words, nullable=False),
 )
 
 attachments = Table(
@@ -230,6 +231,39 @@ audit = Table(
     Column("action", Words, nullable=False),
     Column("operation", Words, nullable=False, index=True),
     Column("sequence", BigCounter, primary_key=True),
+)
+
+#: Runs of scanners over hosts of closed tickets.
+rescans = Table(
+    "rescans",
+    metadata,
+    Column("id", BigCounter, primary_key=True),
+    Column("scanner", Words, nullable=False),
+    Column("hosts", JSON, nullable=False),
+    Column("tickets", JSON, nullable=False),
+    Column("state", Words, nullable=False, index=True),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("launched_at", UtcTime, nullable=False),
+    Column("remote", Words, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("words", Words, nullable=False),
+)
+
+#: Hosts that closed tickets ask for.
+rescan_requests = Table(
+    "rescan_requests",
+    metadata,
+    Column("id", BigCounter, primary_key=True),
+    Column("identifier", Words, nullable=False, index=True),
+    Column("host", Words, nullable=False),
+    Column("product", Words, nullable=False),
+    Column("address", Words, nullable=False),
+    Column("scanner", Words, nullable=False),
+    Column("part", Words, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("state", Words, nullable=False, index=True),
+    Column("rescan", ForeignKey("rescans.id")),
+    Column("words", Words, nullable=False),
 )
 
 #: Of each name only the last time counts.

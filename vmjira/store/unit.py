@@ -39,6 +39,7 @@ from vmjira.store import clock, tally
 from vmjira.store import tables as t
 from vmjira.store.heard import heard
 from vmjira.store.looking import SqlLooking
+from vmjira.store.rescans import SqlRescans
 from vmjira.store.statements import add, add_new, change, fetch, fetch_one, greatest, put, rows_of
 
 #: What planning decides of a ticket that exists; all else belongs to delivery.
@@ -288,6 +289,10 @@ class SqlUnit:
         if identifier is not None:
             query = query.where(t.acceptances.c.identifier == identifier)
         return fetch(self._connection, AcceptanceRow, query)
+
+    @property
+    def rescans(self) -> SqlRescans:
+        return SqlRescans(self._connection)
 
     # what happened last
 

@@ -62,10 +62,13 @@ class ConsoleSource:
     def launch(self, addresses: Sequence[str], name: str) -> str:
         """In the site, of those that match, whose newest scan covered all of them; started once for each `name`."""
         site = self._site_of(addresses)
-        called = (name if name.startswith(OURS) else OURS + name)[:250]
-        running = next((run for run in self.console.runs(site) if run.name == called), None)
-        started = running.id if running else self.console.start(site, sorted(set(addresses)), called)
-        return f"{site.id}/{started}"
+        return self._named(site, name) or f"{site.id}/{self.console.start(site, sorted(set(addresses)), _called(name))}"
+
+    def launched_by_name(self, name: str, since: datetime) -> str | None:
+        return next(filter(None, (self._named(site, name) for site in self._sites())), None)
+
+    def _named(self, site: Site, name: str) -> str | None:
+        return next((f"{site.id}/{run.id}" for run in self.console.runs(site) if run.name == _called(name)), None)
 
     def _site_of(self, addresses: Sequence[str]) -> Site:
         try:
@@ -188,3 +191,7 @@ def ids(id: str) -> tuple[int, int]:
     if not (site.isascii() and site.isdigit() and number.isascii() and number.isdigit()):
         raise ScannerRefused(f"'{id[:40]}' is no scan of a Rapid7 console; its scans are called <site>/<scan>")
     return int(site), int(number)
+
+
+def _called(name: str) -> str:
+    return (name if name.startswith(OURS) else OURS + name)[:250]
