@@ -14,12 +14,12 @@ from tenable.sc import TenableSC
 
 from vmjira.domain.rulebook import Scanner
 from vmjira.errors import ScannerError, ScannerRefused, ScannerUnavailable
-from vmjira.flows.sources import Check, Listing, Progress, RemoteScan
+from vmjira.flows.sources import Check, Listing, Progress, RemoteScan, Source
 from vmjira.scanners.sources.files import safe_name
 from vmjira.scanners.sources.http import Session
 from vmjira.scanners.sources.options import LIMITS, Limits, oldest, resolved, wanted
 from vmjira.scanners.sources.runs import addresses_of
-from vmjira.scanners.sources.tenable_sc_rescan import OURS, begin
+from vmjira.scanners.sources.tenable_sc_rescan import OURS, begin, called
 from vmjira.scanners.sources.tenableclient import Answer, Word, ask, client, credentials
 
 FIELDS = "id,name,status,importStatus,startTime,finishTime,downloadAvailable,scan"
@@ -72,7 +72,7 @@ class CurrentUser(Answer):
     response = fields.Nested(User, required=True)
 
 
-def connect(scanner: Scanner, environ: Mapping[str, str], limits: Limits = LIMITS) -> SecurityCenter:
+def connect(scanner: Scanner, environ: Mapping[str, str], limits: Limits = LIMITS) -> Source:
     return SecurityCenter(scanner, resolved(scanner, environ), limits)
 
 
@@ -167,6 +167,10 @@ class SecurityCenter:
             whole = [row for row in self._results(api) if not _why_not(row) and not _is_ours(row)]
             newest = sorted(whole, key=lambda row: row["finished"] or 0, reverse=True)
             return begin(self.session, api, wanted_, name, [(_scan_id(row), row["name"]) for row in newest])
+
+    def launched_by_name(self, name: str, since: datetime) -> str | None:
+        with self._connected() as api:
+            return next((str(row["id"]) for row in self._results(api) if row["name"] == called(name)), None)
 
     def launched(self, id: str) -> RemoteScan | None:
         with self._connected() as api:

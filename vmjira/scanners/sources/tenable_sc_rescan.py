@@ -81,6 +81,10 @@ def begin(
     )
 
 
+def called(name: str) -> str:
+    return f"{OURS}: {name}"[:LONGEST]
+
+
 def _unfit(scan: dict[str, Any] | None, addresses: Sequence[Address]) -> str:
     if scan is None:
         return "may not be seen by this account, or is gone"
@@ -96,7 +100,7 @@ def _once(scan: dict[str, Any], addresses: Sequence[Address], name: str) -> dict
     """A scan like this one, of these addresses only, that runs now and never again."""
     same = ("dhcpTracking", "scanningVirtualHosts", "maxScanTime", "inactivityTimeout")
     return {
-        "name": f"{OURS}: {name}"[:LONGEST],
+        "name": called(name),
         "type": "policy",
         "policy": {"id": _id(scan["policy"])},
         "repository": {"id": _id(scan["repository"])},
