@@ -201,12 +201,19 @@ def test_exactly_these_hosts_are_scanned_where_they_were_scanned_last(
     assert places.reports == {}
 
 
-def test_launching_the_same_again_starts_nothing(places: Console, source: InsightVM) -> None:
-    """After a crash between the start and its being remembered."""
-    first = source.launch(["10.1.0.1"], "ms.boston.2026-W23")
-    places.scans[int(first.partition("/")[2])]["status"] = "integrating"
-    assert source.launch(["10.1.0.1"], "ms.boston.2026-W23") == first
-    assert places.called(r"POST /sites/\d+/scans") == 1
+def test_a_launch_whose_answer_was_lost_is_found_by_its_name(places: Console, source: InsightVM) -> None:
+    asked = datetime.now(UTC)
+    assert source.launched_by_name("rescan 7", asked) is None
+    places.fault(r"POST /sites/1/scans", body(b"<html>"))
+    with pytest.raises(ScannerUnavailable):
+        source.launch(["10.1.0.1"], "rescan 7")
+    number = max(places.scans)
+    places.scans[number]["startTime"] = f"{asked - timedelta(minutes=2):%Y-%m-%dT%H:%M:%SZ}"
+    assert source.launched_by_name("rescan 7", asked) == f"1/{number}"
+    places.scans[number]["status"] = "finished"
+    assert source.launched_by_name("rescan 7", asked) == f"1/{number}"
+    assert source.launched_by_name("rescan 8", asked) is None
+    assert source.launched_by_name("rescan 7", asked + timedelta(hours=1)) is None
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,8 @@ from vmjira.scanners.sources.rapid_files import PLACES, sql, table, unheard
 
 #: How the scans that we start are called, so that they are known for rescans whoever sees them.
 OURS = "vmjira "
+#: How far the clocks of the console and ours may be apart.
+CLOCKS = timedelta(minutes=10)
 AGENT = "agent"
 _WHY = {
     "running": "is running", "integrating": "is being written into the console's database", "dispatched": "is starting",
@@ -60,12 +62,18 @@ class ConsoleSource:
     # --- rescans ------------------------------------------------------------------------------------------------------
 
     def launch(self, addresses: Sequence[str], name: str) -> str:
-        """In the site, of those that match, whose newest scan covered all of them; started once for each `name`."""
+        """In the site, of those that match, whose newest scan covered all of them."""
         site = self._site_of(addresses)
-        called = (name if name.startswith(OURS) else OURS + name)[:250]
-        running = next((run for run in self.console.runs(site) if run.name == called), None)
-        started = running.id if running else self.console.start(site, sorted(set(addresses)), called)
-        return f"{site.id}/{started}"
+        return f"{site.id}/{self.console.start(site, sorted(set(addresses)), _called(name))}"
+
+    def launched_by_name(self, name: str, since: datetime) -> str | None:
+        """The id of the run that `launch` began under this name, not long before `since` or later; None: there is none.
+
+        Asked after a crash or a lost answer, before anything is launched again.
+        """
+        runs = ((site, run) for site in self._sites() for run in self.console.runs(site) if run.name == _called(name))
+        recent = [f"{site.id}/{run.id}" for site, run in runs if run.started is None or run.started > since - CLOCKS]
+        return max(recent, key=lambda id: ids(id)[1], default=None)
 
     def _site_of(self, addresses: Sequence[str]) -> Site:
         try:
@@ -171,6 +179,10 @@ def is_rescan(site: Site, run: Run) -> bool:
     The API does not tell with which hosts a scan was started.
     """
     return run.name.startswith(OURS) or (run.kind == "manual" and 2 * run.assets < site.assets)
+
+
+def _called(name: str) -> str:
+    return (name if name.startswith(OURS) else OURS + name)[:250]
 
 
 def _remote(site: Site, run: Run) -> RemoteScan:
