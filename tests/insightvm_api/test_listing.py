@@ -118,6 +118,19 @@ def test_all_pages_are_read_and_a_run_that_moves_between_them_comes_once(two: Co
     assert {f"1/{id}" for id in range(3, 8)} | {"1/20", "1/21"} <= set(found)
 
 
+def test_a_site_that_moves_to_another_page_comes_once(two: Console, source: InsightVM) -> None:
+    two.page = 1
+    two.scan(4, 1)
+    calls = iter(range(100))
+
+    def more() -> None:
+        if next(calls) == 1:
+            two.site(0, "Older")
+
+    two.before["GET /sites"] = more
+    assert ids(source) == ["1/4"]
+
+
 def test_pages_that_vanish_end_the_list(two: Console, source: InsightVM) -> None:
     two.page = 2
     for id in range(1, 8):
