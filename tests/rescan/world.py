@@ -98,7 +98,7 @@ class World(decide.World):
     def comment(self) -> str:
         """The one that answers the closing."""
         (first,) = [each for each in self.ticket().comments if "How it is verified" in each]
-        return first
+        return first.replace("\\", "")  # as people see it
 
     def requests(self) -> list[RescanRequest]:
         with self.store.reading() as unit:
