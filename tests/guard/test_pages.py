@@ -18,7 +18,7 @@ from vmjira.cli import main
 from vmjira.domain.rulebook import Rulebook
 from vmjira.flows.acceptances import all_acceptances, summary
 from vmjira.flows.foresee import foresee_acceptance
-from vmjira.flows.ingest import keep, titles
+from vmjira.flows.keep import keep, titles
 from vmjira.flows.knowledge import load
 from vmjira.flows.ports import AcceptanceRow, DeliveryRow, EventRow
 from vmjira.flows.rules import rules_in_force

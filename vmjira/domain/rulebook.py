@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ Cadence = Literal["day", "week", "month", "scan"]
 IdentityKind = Literal["agent_uuid", "mac", "hostname", "netbios", "ip"]
 OnClose = Literal["verify", "strict", "trust"]
 
-#: What a condition in `where` may name: columns of vulnerabilities, plus `ports` and these of the host.
+#: What a condition in `where` may name: columns of vulnerabilities and of their exploitation, `ports`, and these.
 CONDITION_HOST_COLUMNS = ("ip", "hostname", "netbios", "os")
 
 
@@ -38,6 +38,13 @@ class Network:
     @property
     def size(self) -> int:
         return int(self.last) - int(self.first) + 1
+
+    def __str__(self) -> str:
+        """As people write it: one address, a network, or else a span."""
+        if self.size == 1:
+            return str(self.first)
+        blocks = list(summarize_address_range(self.first, self.last))
+        return str(blocks[0]) if len(blocks) == 1 else f"{self.first}-{self.last}"
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,44 @@ class Escalation:
     priority: str | None = None
     label: str | None = None
     watcher: str | None = None
+
+
+@dataclass(frozen=True)
+class Enrichment:
+    """Where catalogues of exploitation come from: an https address or a path each; None: not used."""
+
+    kev: str | None = None
+    epss: str | None = None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When each job is due that belongs to no scanner: cron expressions in the policy's time zone; None: never."""
+
+    reconcile: str | None = "*/15 * * * *"
+    doctor: str | None = "0 5 * * *"
+    acceptances: str | None = "30 5 * * *"
+    reminders: str | None = "0 7 * * *"
+    retention: str | None = "30 3 * * *"
+    schedule: str | None = "*/10 * * * *"
+    enrich: str | None = "0 4 * * *"
+    rules: str | None = "* * * * *"
+
+
+@dataclass(frozen=True)
+class Reminders:
+    """How long before and after the due date of an open ticket a comment says so, once each; None: never."""
+
+    before: timedelta | None = timedelta(days=3)
+    after: timedelta | None = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What the job `retention` may forget. Scans are never forgotten: the ledger is rebuilt from them."""
+
+    versions: int | None = None  # of the ledger, the newest so many; None: all
+    firings: timedelta = timedelta(days=30)  # what the clock did, and the queue's own record of all work
 
 
 @dataclass(frozen=True)
@@ -126,8 +171,13 @@ class Policy:
     forget_after: timedelta | None = None  # None: never
     limit_create: int = 100  # a plan that creates more is held for a person
     limit_close: int = 500
+    limit_move: int = 500  # a change of rules that takes open findings out of more tickets is held for a person
     breaker: float = 0.2  # a scan that loses more of a range's hosts or findings is held for a person
     calls_per_second: float = 8.0  # to the tracker, by one process
+    enrichment: Enrichment = Enrichment()
+    schedule: Schedule = Schedule()
+    reminders: Reminders = Reminders()
+    retention: Retention = Retention()
     rescan: RescanRules = RescanRules()
 
 
@@ -152,6 +202,7 @@ class Scanner:
     id: str
     type: str
     fetch: str | None = None  # cron expression
+    expect: timedelta | None = None  # at least so often a scan comes; None: judged by what came before
     timezone: ZoneInfo | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -104,6 +104,8 @@ _HANDLERS = {
     "close": life.close,
     "reopen": life.reopen,
     "escalate": life.escalate,
+    "remind": life.remind,
+    "lapsed": life.say_lapsed,
     **REPAIRS,
 }
 

@@ -6,7 +6,7 @@ Each shows the present truth, not that of its planning: what has been settled si
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from vmjira.domain.operation import count
@@ -65,6 +65,19 @@ def say_accepted(job: Job) -> str:
 
 def say_unaccepted(job: Job) -> str:
     return _comment(job, "unaccepted")
+
+
+def say_lapsed(job: Job) -> str:
+    about = job.operation.details
+    return _comment(job, "lapsed", reason=about["reason"], until=date.fromisoformat(about["until"]))
+
+
+def remind(job: Job) -> str:
+    """Of the due date, as long as there is something to do."""
+    row, about = job.row, job.operation.details
+    if not row.own.open or row.closing or row.status_category == "done":
+        return _settled(job)
+    return _comment(job, "reminder", date=date.fromisoformat(about["due"]), overdue=about["side"] == "after")
 
 
 def _comment(job: Job, kind: str, **values: Any) -> str:

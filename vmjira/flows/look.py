@@ -21,7 +21,7 @@ from vmjira.domain.ticket import TicketRow, labels
 from vmjira.errors import TicketGone, VmjiraError
 from vmjira.flows import rescan
 from vmjira.flows.foresee import closings, foresee_acceptance
-from vmjira.flows.ingest import keep, titles
+from vmjira.flows.keep import keep, titles
 from vmjira.flows.knowledge import load, part_name
 from vmjira.flows.operations import commit, new_operation, rows_of
 from vmjira.flows.ports import AcceptanceRow, Conflict, EventRow, Issue, OperationRow, Outside, StatusChange, Unit

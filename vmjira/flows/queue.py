@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from dbos import DBOS, DBOSClient
@@ -26,6 +27,8 @@ WORKFLOW_VERSION = "1"
 #: cheap with 4,000 cells waiting while `partition_concurrency` is 1 and nothing limits the queue as a whole: only then
 #: DBOS finds all cells that are free in one statement, else it asks cell by cell.
 POLLING = 0.1
+
+_BATCH = 500  # records that are deleted at once
 
 #: Takes an id; seconds until the next try, or None when it has ended.
 Attempt = Callable[[str], float | None]
@@ -88,6 +91,22 @@ class Queue:
             },
             id,
         )
+
+    def forget(self, before: datetime) -> int:
+        """Delete the queue's own record of work that ended before; how much. Our rows still tell what became of it."""
+        count = 0
+        while True:
+            ended = self._client.list_workflows(
+                status=["SUCCESS", "ERROR", "CANCELLED"],
+                completed_before=before.isoformat(),
+                limit=_BATCH,
+                load_input=False,
+                load_output=False,
+            )
+            if not ended:
+                return count
+            self._client.delete_workflows([each.workflow_id for each in ended])
+            count += len(ended)
 
 
 def take_over(slots: Iterable[int]) -> None:

@@ -92,6 +92,16 @@ def secret(text: str) -> str:
     raise ValueError("a secret must not stand in a rule file; put it into the environment and write ${NAME} here")
 
 
+def catalogue(text: str) -> str:
+    """An https address or a path."""
+    scheme, there, _ = text.partition("://")
+    if not there or scheme.lower() == "file":
+        return text
+    if scheme.lower() == "https":
+        return url(text)
+    raise ValueError(f"{quoted(text)} is neither an https address nor a path; others could change what it tells")
+
+
 def url(text: str) -> str:
     try:
         parts = urlsplit(text)

@@ -10,6 +10,7 @@ from vmjira.domain.rulebook import Cadence, IdentityKind, OnClose, Policy, Range
 from vmjira.rulefiles import conditions, networks, parsing, templates
 from vmjira.rulefiles.fields import Choice, Day, Flag, Keys, ListOf, Number, Section, Text
 from vmjira.rulefiles.scanner_schema import ScannersFile
+from vmjira.rulefiles.schedule_schema import RemindersSchema, RetentionSchema, ScheduleSchema
 from vmjira.rulefiles.ticket_schema import TicketSchema
 
 POLICY = Policy()
@@ -118,12 +119,35 @@ class LimitsSchema(Keys):
     close = Number(
         "A plan that closes more tickets waits for a person.", 50, between=(0, 100_000), default=POLICY.limit_close
     )
+    move = Number(
+        "A change of rules that takes open findings out of more tickets waits for a person.",
+        50,
+        between=(0, 100_000),
+        default=POLICY.limit_move,
+    )
 
 
 class EscalationSchema(Keys):
     priority = Text("Priority that the ticket gets.", "Highest", default="unchanged")
     label = Text("Label that is added.", "escalated", parse=parsing.label, default="none")
     watcher = Text("Person who is added.", "jane.doe", default="nobody")
+
+
+class EnrichmentSchema(Keys):
+    kev = Text(
+        "CISA's catalogue of known exploited vulnerabilities (JSON): an https address, or the path of a file. "
+        "Conditions may name `kev` and `kev_due` then.",
+        "https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json",
+        parse=parsing.catalogue,
+        default="not used",
+    )
+    epss = Text(
+        "FIRST's EPSS scores (CSV, packed or not): an https address, or the path of a file. Conditions may name "
+        "`epss` then.",
+        "https://epss.empiricalsecurity.com/epss_scores-current.csv.gz",
+        parse=parsing.catalogue,
+        default="not used",
+    )
 
 
 class RescanSchema(Keys):
@@ -214,6 +238,15 @@ class PolicyFile(Keys):
     calls_per_second = Number(
         "Calls to the tracker, by one process.", 2.5, between=(0.1, 100), default=POLICY.calls_per_second
     )
+    enrichment = Section(
+        EnrichmentSchema, "What is known of exploitation outside of the scanners. Off by default; see enrichment.md."
+    )
+    schedule = Section(
+        ScheduleSchema,
+        "When the jobs are due: cron expressions as for `fetch` of scanners.yaml, or `never`.",
+    )
+    reminders = Section(RemindersSchema, "Comments about the due date in tickets that are open.")
+    retention = Section(RetentionSchema, "What is forgotten. Scans never are: the ledger is rebuilt from them.")
 
 
 class AcceptanceSchema(Keys):
