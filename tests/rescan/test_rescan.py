@@ -12,6 +12,7 @@ from tests.domain.samples import day, finding, host, scan
 from tests.rescan.world import CLOSED, REFUSED, SCANNERS, A, B, C, World, found
 from vmjira.errors import ScannerRefused, ScannerUnavailable
 from vmjira.flows.deliver import attempt
+from vmjira.flows.ports import TakenRow
 from vmjira.flows.rescan import FIRST_PAUSE, LONGEST_PAUSE, SURE
 
 DOWN = ScannerUnavailable("hq: no answer (ConnectTimeout)")
@@ -282,17 +283,16 @@ def test_of_two_scanners_of_a_kind_nobody_knows_which_to_ask(start: Callable[...
     assert "no scanner of ours can (nessus)" in world.comment and world.queue.work == []
 
 
-def test_the_scanner_from_which_the_newest_round_came_is_asked(
-    start: Callable[..., World], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_scanner_from_which_the_newest_round_came_is_asked(start: Callable[..., World]) -> None:
     second = SCANNERS.replace("scanners:\n", "").replace("id: hq", "id: berlin")
     world = start(scanners=SCANNERS + second)
     world.fold(found(day(0), A, B))
     world.fold(found(day(0.5), A))
     with world.store.reading() as unit:
         older, newer = unit.scans()
-    taken = {older.digest: ("berlin", "7/12"), newer.digest: ("hq", "9/30")}
-    monkeypatch.setattr("vmjira.store.rescans.SqlRescans.taken_from", lambda self: taken)
+    with world.store.begin() as unit:
+        for scanner, remote, row in (("berlin", "7/12", older), ("hq", "9/30", newer)):
+            unit.put_taken(TakenRow(scanner, remote, "Weekly", row.digest, "folded", "", None, world.now))
     world.closed()
     asked = {each.address: (each.scanner, each.part) for each in world.requests()}
     assert asked == {A: ("hq", "9"), B: ("berlin", "7")}
@@ -333,7 +333,7 @@ def test_a_result_that_is_no_scan_is_said(world: World) -> None:
     world.launched()
     world.scanner.finish(replace(found(day(2), A), format="garbage"))
     assert world.look() is None
-    assert "the rescan by hq failed: its result cannot be read" in world.comment and world.runs()[0].state == "failed"
+    assert "the rescan by hq failed: its result cannot be used" in world.comment and world.runs()[0].state == "failed"
 
 
 def test_a_scanner_that_is_down_is_waited_for_with_growing_pauses(world: World) -> None:

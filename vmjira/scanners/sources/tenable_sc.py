@@ -19,7 +19,7 @@ from vmjira.scanners.sources.files import safe_name
 from vmjira.scanners.sources.http import Session
 from vmjira.scanners.sources.options import LIMITS, Limits, oldest, resolved, wanted
 from vmjira.scanners.sources.runs import addresses_of
-from vmjira.scanners.sources.tenable_sc_rescan import OURS, begin
+from vmjira.scanners.sources.tenable_sc_rescan import OURS, begin, called
 from vmjira.scanners.sources.tenableclient import Answer, Word, ask, client, credentials
 
 FIELDS = "id,name,status,importStatus,startTime,finishTime,downloadAvailable,scan"
@@ -105,12 +105,15 @@ class SecurityCenter:
 
     def _results(self, api: TenableSC) -> list[dict[str, Any]]:
         """Those that are meant by the rule, whatever became of them."""
+        return [row for row in self._all(api) if wanted(self.patterns, row["name"], _scan_id(row))]
+
+    def _all(self, api: TenableSC) -> list[dict[str, Any]]:
         answer = ask(
             self.session, api, "scanResult", Results(),
             fields=FIELDS, startTime=int(oldest(self.options).timestamp()), optimizeCompletedScans="true",
         )["response"]  # fmt: skip
         rows = {row["id"]: row for row in [*(answer["usable"] or ()), *(answer["manageable"] or ())]}
-        return [row for row in rows.values() if wanted(self.patterns, row["name"], _scan_id(row))]
+        return list(rows.values())
 
     def download(self, scan: RemoteScan, into: Path, progress: Progress) -> Path:
         _, _, number = scan.id.partition("/")
@@ -167,6 +170,10 @@ class SecurityCenter:
             whole = [row for row in self._results(api) if not _why_not(row) and not _is_ours(row)]
             newest = sorted(whole, key=lambda row: row["finished"] or 0, reverse=True)
             return begin(self.session, api, wanted_, name, [(_scan_id(row), row["name"]) for row in newest])
+
+    def launched_by_name(self, name: str, since: datetime) -> str | None:
+        with self._connected() as api:
+            return next((str(row["id"]) for row in self._all(api) if row["name"] == called(name)), None)
 
     def launched(self, id: str) -> RemoteScan | None:
         with self._connected() as api:

@@ -60,6 +60,11 @@ class BegunAnswer(Answer):
     response = fields.Nested(Begun, required=True)
 
 
+def called(name: str) -> str:
+    """What a rescan is called in the Security Center."""
+    return f"{OURS}: {name}"[:LONGEST]
+
+
 def begin(
     session: Session, api: TenableSC, addresses: Sequence[Address], name: str, rounds: Sequence[tuple[str, str]]
 ) -> str:
@@ -96,7 +101,7 @@ def _once(scan: dict[str, Any], addresses: Sequence[Address], name: str) -> dict
     """A scan like this one, of these addresses only, that runs now and never again."""
     same = ("dhcpTracking", "scanningVirtualHosts", "maxScanTime", "inactivityTimeout")
     return {
-        "name": f"{OURS}: {name}"[:LONGEST],
+        "name": called(name),
         "type": "policy",
         "policy": {"id": _id(scan["policy"])},
         "repository": {"id": _id(scan["repository"])},
