@@ -232,9 +232,8 @@ class Application:
         from vmjira.flows.queue import DELIVER, JOB, REACT, RESCAN
         from vmjira.flows.react import react
         from vmjira.flows.rescan import Reach, look_after
-        from vmjira.scanners import sources
 
-        reach = Reach(lambda scanner: sources.connect(scanner, self.settings.environ), self.reader, self.load_rules)
+        reach = Reach(self.tools.connect, self.tools.intake, self.load_rules)
         return {
             DELIVER: lambda id: attempt(self.outside, id),
             REACT: lambda id: react(self.outside, id),

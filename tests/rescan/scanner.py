@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from vmjira.domain.frames import Scan
 from vmjira.errors import ScannerRefused, ScanUnreadable
+from vmjira.flows.fetch import Intake
 from vmjira.flows.sources import Check, Listing, Progress, RemoteScan
 
 
@@ -78,8 +80,8 @@ class Scanner:
             raise waiting.pop(0)
 
     @contextmanager
-    def reader(self) -> Iterator[Callable[[Path], list[Scan]]]:
-        """Reads what `download` has written."""
+    def intake(self, configured: object) -> Iterator[Intake]:
+        """Its `read` reads what `download` has written."""
 
         def read(path: Path) -> list[Scan]:
             result = self.runs[int(path.read_text())].result
@@ -88,4 +90,5 @@ class Scanner:
                 raise ScanUnreadable(f"{path.name}: is no scan")
             return [replace(result, digest=hashlib.sha256(result.digest.encode()).hexdigest())]
 
-        yield read
+        with TemporaryDirectory() as folder:
+            yield Intake(Path(folder), read)

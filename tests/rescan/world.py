@@ -56,7 +56,7 @@ class World(decide.World):
         super().__post_init__()
         self.outside = decide.replace(self.outside, clock=lambda: self.now)
         self.scanner = Scanner(lambda: self.now)
-        self.reach = Reach(self._connect, self.scanner.reader, lambda: rulefiles.load(self.rules))
+        self.reach = Reach(self._connect, self.scanner.intake, lambda: rulefiles.load(self.rules))
         self.write("scanners", self.scanners)
 
     def _connect(self, configured: rulebook.Scanner) -> Scanner:
@@ -98,7 +98,7 @@ class World(decide.World):
     def comment(self) -> str:
         """The one that answers the closing."""
         (first,) = [each for each in self.ticket().comments if "How it is verified" in each]
-        return first
+        return first.replace("\\", "")  # as people see it
 
     def requests(self) -> list[RescanRequest]:
         with self.store.reading() as unit:

@@ -72,7 +72,7 @@ def launchers(
 
 def _newest(outside: Outside, product: str, addresses: Collection[str]) -> dict[str, Launcher]:
     with outside.store.reading() as unit:
-        sources = unit.rescans.taken_from()
+        sources = {digest: (row.scanner, row.remote) for row in unit.taken() for digest in row.digest.split()}
     found: dict[str, Launcher] = {}
     for row, looked_at in rounds(outside.store, product, addresses) if sources else ():
         scanner, remote = sources.get(row.digest, ("", ""))

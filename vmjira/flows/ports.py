@@ -431,9 +431,6 @@ class Rescans(Protocol):
         """The oldest first; `since`: only those that were launched then or later."""
 
     def change_run(self, id: int, **changes: Any) -> None: ...
-    def taken_from(self) -> Mapping[str, tuple[str, str]]:
-        """Digest of a scan → id of the configured scanner that it was taken from, and the run's id there
-        (`RemoteScan.id`). Scans that were handed in are missing."""
 
 
 class Unit(Protocol):

@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import structlog
@@ -22,9 +21,10 @@ from vmjira.domain.frames import Scan
 from vmjira.domain.rescan import RescanRequest, RescanRow, plan_rescans
 from vmjira.domain.rulebook import Rulebook, Scanner
 from vmjira.domain.ticket import TicketRow
-from vmjira.errors import ScannerError, ScannerRefused, ScannerUnavailable
+from vmjira.errors import ScannerRefused, ScannerUnavailable
 from vmjira.flows.coverage import Launcher, launchers, open_hosts
-from vmjira.flows.ingest import LoadRules, ReadScan, ingest
+from vmjira.flows.fetch import Fetched, Intake, Visit
+from vmjira.flows.ingest import LoadRules
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.queue import RESCAN
 from vmjira.flows.rescantelling import Teller
@@ -45,7 +45,7 @@ class Reach:
     """How rescans reach scanners and the ledger; wired in bootstrap."""
 
     connect: Callable[[Scanner], Source]
-    reader: Callable[[], AbstractContextManager[ReadScan]]
+    intake: Callable[[Scanner], AbstractContextManager[Intake]]
     load_rules: LoadRules
 
 
@@ -111,13 +111,14 @@ def _look(outside: Outside, scanner_id: str, reach: Reach) -> float | None:
         return None
     rulebook, teller = rules_in_force(outside), Teller(outside)
     try:
-        source = reach.connect(_configured(rulebook, scanner_id))
+        scanner = _configured(rulebook, scanner_id)
+        source = reach.connect(scanner)
     except ScannerRefused as error:
         for run in runs:
             teller.fail(run, str(error))
         teller.drop(waiting, f"not scanned again: {error}")
         return None
-    care = Care(outside, reach, scanner_id, source, rulebook, teller)
+    care = Care(outside, reach, scanner, source, rulebook, teller)
     pauses = [*map(care.follow, runs), care.begin(waiting)]
     return min((pause for pause in pauses if pause is not None), default=None)
 
@@ -135,7 +136,7 @@ class Care:
 
     outside: Outside
     reach: Reach
-    scanner: str
+    scanner: Scanner
     source: Source
     rulebook: Rulebook
     teller: Teller
@@ -154,7 +155,7 @@ class Care:
                 return self._resume(run) if run.state == "launching" else self._pause(since)
         except ScannerUnavailable as error:
             if not late:
-                log.warning("rescan waits", rescan=run.id, scanner=self.scanner, why=str(error))
+                log.warning("rescan waits", rescan=run.id, scanner=self.scanner.id, why=str(error))
                 return error.retry_after or self._pause(since)
         except ScannerRefused as error:
             self.teller.fail(run, str(error))
@@ -172,7 +173,10 @@ class Care:
 
     def _resume(self, run: RescanRow) -> float:
         """Nobody knows what became of its launch: look, and launch again only if it is surely not there."""
-        if remote := self.source.launched_by_name(run.name, run.launched_at):
+        with self.outside.store.reading() as unit:
+            others = {each.remote for each in unit.rescans.runs(scanner=self.scanner.id)}
+        remote = self.source.launched_by_name(run.name, run.launched_at)
+        if remote and remote not in others:
             return self._launched(run, remote)
         if (wait := (run.launched_at + SURE - self.outside.clock()).total_seconds()) > 0:
             return wait
@@ -182,34 +186,30 @@ class Care:
         return self._launched(run, self.source.launch(run.hosts, run.name))
 
     def _launched(self, run: RescanRow, remote: str) -> float:
-        words = f"{self.scanner} is scanning again since {when(run.launched_at, self.rulebook.policy)}"
+        words = f"{self.scanner.id} is scanning again since {when(run.launched_at, self.rulebook.policy)}"
         with self.outside.store.begin() as unit:
             unit.rescans.change_run(run.id, state="running", remote=remote)
             self.teller.change(unit, unit.rescans.requests("running", run=run.id), words=words)
-        log.info("rescan runs", rescan=run.id, scanner=self.scanner, hosts=len(run.hosts), tickets=run.tickets)
+        log.info("rescan runs", rescan=run.id, scanner=self.scanner.id, hosts=len(run.hosts), tickets=run.tickets)
         return FIRST_PAUSE
 
     def _take(self, run: RescanRow, remote: RemoteScan) -> None:
         """Fold in what it found, then say which hosts it looked at. Once more after a crash does no harm."""
         seen: set[str] = set()
+        fetched = Fetched(self.scanner.id)
+        with self.reach.intake(self.scanner) as intake:
 
-        def as_rescan(file: Path) -> list[Scan]:
-            scans = [replace(scan, rescan=True) for scan in read(file)]
-            seen.update(*(scan.hosts["ip"].drop_nulls() for scan in scans))
-            return scans
+            def read(file: Path) -> list[Scan]:
+                scans = intake.read(file)
+                seen.update(*(scan.hosts["ip"].drop_nulls() for scan in scans))
+                return scans
 
-        with self.reach.reader() as read, TemporaryDirectory(prefix="vmjira-") as folder:
-            file = self.source.download(remote, Path(folder), lambda done, total: None)
-            report = ingest(self.outside, [file], as_rescan, self.reach.load_rules)
-        refused = "; ".join(each["reason"] for each in report.refused)
-        if refused:
-            self.teller.fail(run, f"its result cannot be read: {refused}")
+            visit = Visit(self.outside, self.scanner, self.source, replace(intake, read=read), self.reach.load_rules)
+            visit.take([replace(remote, rescan=True)], fetched)
+        if problems := [*fetched.failed, *(row.words for row in fetched.refused)]:
+            self.teller.fail(run, f"its result cannot be used: {'; '.join(problems)}")
         else:
             self.teller.done(run, seen, self.rulebook.policy)
-        try:
-            self.source.settle(remote, refused)
-        except ScannerError as error:  # it only could not tidy up
-            log.warning("not settled", rescan=run.id, scanner=self.scanner, why=str(error))
 
     # what waits
 
@@ -220,16 +220,16 @@ class Care:
         try:
             impossible = self._impossible()
         except ScannerUnavailable as error:
-            self.teller.say(waiting, f"a rescan waits until {self.scanner} answers")
-            log.warning("rescans wait", scanner=self.scanner, why=str(error))
+            self.teller.say(waiting, f"a rescan waits until {self.scanner.id} answers")
+            log.warning("rescans wait", scanner=self.scanner.id, why=str(error))
             return error.retry_after or self._pause(waiting[0].asked_at)
         if impossible:
             self.teller.drop(waiting, f"not scanned again: {impossible}")
             return None
         now = self.outside.clock()
         with self.outside.store.reading() as unit:
-            runs = unit.rescans.runs(scanner=self.scanner, since=now - self.rulebook.policy.rescan.cooldown)
-            runs = [*runs, *unit.rescans.runs("launching", "running", scanner=self.scanner)]
+            runs = unit.rescans.runs(scanner=self.scanner.id, since=now - self.rulebook.policy.rescan.cooldown)
+            runs = [*runs, *unit.rescans.runs("launching", "running", scanner=self.scanner.id)]
         plan = plan_rescans(waiting, runs, self.rulebook.policy, now)
         for words, requests in plan.words.items():
             self.teller.say(requests, words)
@@ -283,7 +283,7 @@ class Care:
         """The intention is kept first: whoever finds it after a crash looks whether the scanner has the run."""
         run = RescanRow(
             0,
-            self.scanner,
+            self.scanner.id,
             hosts=tuple(dict.fromkeys(each.address for each in requests)),
             tickets=tuple(sorted({each.identifier for each in requests})),
             state="launching",
@@ -296,7 +296,7 @@ class Care:
         try:
             self._launched(run, self.source.launch(run.hosts, run.name))
         except ScannerUnavailable as error:
-            log.warning("rescan waits", rescan=run.id, scanner=self.scanner, why=str(error))
+            log.warning("rescan waits", rescan=run.id, scanner=self.scanner.id, why=str(error))
         except ScannerRefused as error:
             self.teller.fail(run, str(error))
 

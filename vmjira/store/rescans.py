@@ -56,9 +56,6 @@ class SqlRescans:
     def change_run(self, id: int, **changes: Any) -> None:
         change(self._connection, t.rescans, {"id": id}, changes)
 
-    def taken_from(self) -> Mapping[str, tuple[str, str]]:
-        return {}
-
     def _runs(self, where: Iterable[Any]) -> list[RescanRow]:
         found = fetch(self._connection, RescanRow, rows_of(t.rescans, RescanRow).where(*where).order_by(t.rescans.c.id))
         return [replace(row, hosts=tuple(row.hosts), tickets=tuple(row.tickets)) for row in found]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ from vmjira.scanners.sources.runs import (
 )
 from vmjira.scanners.sources.tenableclient import ask, client, credentials, shaped
 
-CLOCKS = timedelta(minutes=2)  # by which the scanner's clock and ours may differ
 CONTROL = 32  # the permission to launch a scan
 WEB = ("webapp", "was")
 
@@ -124,17 +123,6 @@ class ScansSource(ABC):
             response = api.post(f"scans/{scan.id}/launch", json=body, box=False, conv_json=False)
             return f"{scan.id}/{shaped(self.session, response, answers.Launched())['scan_uuid']}"
 
-    def launched_by_name(self, name: str, since: datetime) -> str | None:
-        """Runs have no names here: the newest with other targets than its scan's own that changed after `since`."""
-        with self._connected() as api:
-            found = [
-                (run.ended or 0, f"{scan.id}/{run.uuid}")
-                for scan in self._definitions(api, [])
-                for run in self._runs(api, scan)
-                if run.other_targets and run.uuid and (run.ended_at or since) >= since - CLOCKS
-            ]
-        return max(found)[1] if found else None
-
     def _covering(self, api: APIPlatform, addresses: Sequence[Address]) -> Definition:
         rounds = []
         for scan in self._definitions(api, []):
@@ -161,6 +149,17 @@ class ScansSource(ABC):
         details = ask(self.session, api, f"scans/{scan.id}", answers.Details(), **params)
         hosts = [host["hostname"] or "" for host in details["hosts"] or ()]
         return not_covered(addresses, details["info"]["targets"] or "", hosts)
+
+    def launched_by_name(self, name: str, since: datetime) -> str | None:
+        """Runs have no names here: it is the newest one with other targets that was not over before `since`."""
+        begun: list[tuple[int, str]] = []
+        with self._connected() as api:
+            for scan in self._definitions(api, []):
+                for run in self._runs(api, scan):
+                    over = run.status in (*WHOLE, *BROKEN)
+                    if run.other_targets and not (over and run.ended_at and run.ended_at < since):
+                        begun.append((run.ended or 0, f"{scan.id}/{run.uuid}"))
+        return max(begun, default=(0, None))[1]
 
     def launched(self, id: str) -> RemoteScan | None:
         with self._connected() as api:

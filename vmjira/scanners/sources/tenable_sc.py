@@ -14,7 +14,7 @@ from tenable.sc import TenableSC
 
 from vmjira.domain.rulebook import Scanner
 from vmjira.errors import ScannerError, ScannerRefused, ScannerUnavailable
-from vmjira.flows.sources import Check, Listing, Progress, RemoteScan, Source
+from vmjira.flows.sources import Check, Listing, Progress, RemoteScan
 from vmjira.scanners.sources.files import safe_name
 from vmjira.scanners.sources.http import Session
 from vmjira.scanners.sources.options import LIMITS, Limits, oldest, resolved, wanted
@@ -72,7 +72,7 @@ class CurrentUser(Answer):
     response = fields.Nested(User, required=True)
 
 
-def connect(scanner: Scanner, environ: Mapping[str, str], limits: Limits = LIMITS) -> Source:
+def connect(scanner: Scanner, environ: Mapping[str, str], limits: Limits = LIMITS) -> SecurityCenter:
     return SecurityCenter(scanner, resolved(scanner, environ), limits)
 
 
@@ -105,12 +105,15 @@ class SecurityCenter:
 
     def _results(self, api: TenableSC) -> list[dict[str, Any]]:
         """Those that are meant by the rule, whatever became of them."""
+        return [row for row in self._all(api) if wanted(self.patterns, row["name"], _scan_id(row))]
+
+    def _all(self, api: TenableSC) -> list[dict[str, Any]]:
         answer = ask(
             self.session, api, "scanResult", Results(),
             fields=FIELDS, startTime=int(oldest(self.options).timestamp()), optimizeCompletedScans="true",
         )["response"]  # fmt: skip
         rows = {row["id"]: row for row in [*(answer["usable"] or ()), *(answer["manageable"] or ())]}
-        return [row for row in rows.values() if wanted(self.patterns, row["name"], _scan_id(row))]
+        return list(rows.values())
 
     def download(self, scan: RemoteScan, into: Path, progress: Progress) -> Path:
         _, _, number = scan.id.partition("/")
@@ -170,7 +173,7 @@ class SecurityCenter:
 
     def launched_by_name(self, name: str, since: datetime) -> str | None:
         with self._connected() as api:
-            return next((str(row["id"]) for row in self._results(api) if row["name"] == called(name)), None)
+            return next((str(row["id"]) for row in self._all(api) if row["name"] == called(name)), None)
 
     def launched(self, id: str) -> RemoteScan | None:
         with self._connected() as api:

@@ -60,6 +60,11 @@ class BegunAnswer(Answer):
     response = fields.Nested(Begun, required=True)
 
 
+def called(name: str) -> str:
+    """What a rescan is called in the Security Center."""
+    return f"{OURS}: {name}"[:LONGEST]
+
+
 def begin(
     session: Session, api: TenableSC, addresses: Sequence[Address], name: str, rounds: Sequence[tuple[str, str]]
 ) -> str:
@@ -79,10 +84,6 @@ def begin(
     raise ScannerRefused(
         f"{session.who}: no scan covers all these hosts: {'; '.join(lacking[:5]) or 'none has a whole result'}"
     )
-
-
-def called(name: str) -> str:
-    return f"{OURS}: {name}"[:LONGEST]
 
 
 def _unfit(scan: dict[str, Any] | None, addresses: Sequence[Address]) -> str:
