@@ -8,8 +8,15 @@ from vmjira.domain.rulebook import Scanner
 from vmjira.errors import ScannerRefused
 from vmjira.flows.sources import Connect, Source
 
+
+def _gvm(scanner: Scanner, environ: Mapping[str, str]) -> Source:
+    from vmjira.scanners.sources import gvm  # noqa: PLC0415  imported only when it is used
+
+    return gvm.connect(scanner, environ)
+
+
 #: Type → how to connect. Each module has one function of that form, imported only when it is used.
-TYPES: Mapping[str, Connect] = {}
+TYPES: Mapping[str, Connect] = {"gvm": _gvm}
 
 
 def connect(scanner: Scanner, environ: Mapping[str, str]) -> Source:
