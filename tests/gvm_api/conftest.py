@@ -18,7 +18,8 @@ from vmjira.scanners.sources import connect
 from vmjira.scanners.sources.gvm import Gvm
 from vmjira.scanners.sources.options import LIMITS
 
-SOON = replace(LIMITS, connect=5.0, read=0.7)
+SOON = replace(LIMITS, connect=10.0, read=10.0)  # the machine may be busy
+IMPATIENT = replace(SOON, read=0.3)
 ENVIRON = {"GVM_PASSWORD": PASSWORD}
 Configure = Callable[..., Gvm]
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
+from tests.gvm_api.conftest import IMPATIENT
 from tests.gvm_api.gmp_server import Conversation, Report, result, serve
 from vmjira.errors import ScannerRefused, ScannerUnavailable
 from vmjira.flows.sources import RemoteScan
@@ -238,11 +239,13 @@ def test_what_a_later_try_may_change_is_unavailable_whatever_was_asked(gvmd, sou
     gvmd.faults[command], words = UNAVAILABLE[fault]
     if command == "get_version" and fault in ("500", "503"):
         words = "the connection failed"  # python-gvm does not look at the status of this one
+    gvm = source()
+    gvm.limits = IMPATIENT if fault == "silence" else gvm.limits
     with pytest.raises(ScannerUnavailable, match=words):
-        source().listing()
+        gvm.listing()
     if command != "get_tasks":
         with pytest.raises(ScannerUnavailable, match=words):
-            source().download(offered, tmp_path, nothing)
+            gvm.download(offered, tmp_path, nothing)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,8 +15,14 @@ def _gvm(scanner: Scanner, environ: Mapping[str, str]) -> Source:
     return gvm.connect(scanner, environ)
 
 
+def _qualys(scanner: Scanner, environ: Mapping[str, str]) -> Source:
+    from vmjira.scanners.sources import qualys  # noqa: PLC0415
+
+    return qualys.connect(scanner, environ)
+
+
 #: Type → how to connect. Each module has one function of that form, imported only when it is used.
-TYPES: Mapping[str, Connect] = {"gvm": _gvm}
+TYPES: Mapping[str, Connect] = {"gvm": _gvm, "qualys": _qualys}
 
 
 def connect(scanner: Scanner, environ: Mapping[str, str]) -> Source:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any
 
 from gvm.errors import GvmError, GvmResponseError
 from lxml import etree
 
 from vmjira.errors import ScannerRefused, ScannerUnavailable
+from vmjira.scanners.sources.targets import networks, within
 
 MARK = "vmjira rescan: removed when its result was taken"
-Address = IPv4Address | IPv6Address
 
 
 def tasks(gmp: Any, who: str) -> list[etree._Element]:
@@ -76,8 +76,8 @@ def _covering(candidates: Sequence[etree._Element], addresses: Sequence[str], gm
         found = gmp.get_target(target).find("target") if target else None
         if found is None or not _ref(task, "config") or not _ref(task, "scanner"):
             continue  # an import task, or one of agents or containers
-        hosts, excluded = _networks(found.findtext("hosts")), _networks(found.findtext("exclude_hosts"))
-        covered = {text for text, one in wanted.items() if _within(one, hosts) and not _within(one, excluded)}
+        hosts, excluded = networks(found.findtext("hosts")), networks(found.findtext("exclude_hosts"))
+        covered = {text for text, one in wanted.items() if within(one, hosts) and not within(one, excluded)}
         if len(covered) == len(wanted):
             return task
         best = max(best, covered, key=len)
@@ -90,35 +90,6 @@ def _covering(candidates: Sequence[etree._Element], addresses: Sequence[str], gm
 
 def _last_end(task: etree._Element) -> str:
     return task.findtext("last_report/report/scan_end") or task.findtext("last_report/report/timestamp") or ""
-
-
-def _within(address: Address, networks: Sequence[tuple[Address, Address]]) -> bool:
-    return any(first.version == address.version and int(first) <= int(address) <= int(last) for first, last in networks)
-
-
-def _networks(text: str | None) -> list[tuple[Address, Address]]:
-    """Addresses, 10.0.0.0/24, 10.0.0.1-20 and 10.0.0.1-10.0.0.20, as GVM writes them; names are passed over."""
-    found = []
-    for part in (text or "").replace("\n", ",").split(","):
-        try:
-            found.append(_network(part.strip()))
-        except ValueError:
-            continue
-    return found
-
-
-def _network(text: str) -> tuple[Address, Address]:
-    if "/" in text:
-        whole = ip_network(text, strict=False)
-        return whole[0], whole[-1]
-    first, dash, last = text.partition("-")
-    begin = ip_address(first)
-    if not dash:
-        return begin, begin
-    if "." in last or ":" in last:
-        return begin, ip_address(last)
-    stem = first.rpartition("." if begin.version == 4 else ":")
-    return begin, ip_address(f"{stem[0]}{stem[1]}{last}")
 
 
 # --- making and removing ----------------------------------------------------------------------------------------------
