@@ -61,8 +61,7 @@ def test_the_overview_shows_the_numbers_of_every_cell_with_trend_and_ticket(week
     keys = {name: each["key"] for name, each in weeks.known().items()}
     assert windows[0] == "Windows updates" and windows[2] == "–"
     assert windows[1] == (
-        "2 vulnerable 1 new · 1 remaining · 1 safe "
-        f"{keys['windows.boston.2026-W24']} 1 overdue 2026-W24"
+        f"2 vulnerable 1 new · 1 remaining · 1 safe {keys['windows.boston.2026-W24']} 1 overdue 2026-W24"
     )
     assert servers[2] == f"1 vulnerable 1 new · 0 remaining · 0 safe {keys['web.newyork.2026-W23']} 2026-W23"
     assert 'aria-label="2 to 2 over 2 iterations"' in page
