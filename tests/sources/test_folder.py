@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -220,7 +221,7 @@ def test_what_a_process_had_taken_when_it_was_killed_is_taken_up_by_another(inbo
         assert process.stdout and process.stdout.readline() == "taken\n"
         assert source.listing().scans == ()
         (taken,) = (inbox / "taking").iterdir()
-        with pytest.raises(ScannerUnavailable, match="is being read by another process"):
+        with pytest.raises(ScannerUnavailable, match="is being read by somebody else"):
             source.download(RemoteScan(taken.name, "scan.nessus"), into, nothing)
         process.kill()
         process.wait()
@@ -228,6 +229,18 @@ def test_what_a_process_had_taken_when_it_was_killed_is_taken_up_by_another(inbo
     assert source.download(scan, into, nothing).read_text() == "content"
     source.settle(scan, "")
     assert tree(inbox) == [f"done/{scan.id[:8]}-scan.nessus"]
+
+
+def test_what_a_source_had_taken_and_left_is_taken_up_by_the_next(inbox: Path, into: Path, tmp_path: Path):
+    drop(inbox, "scan.nessus", "content")
+    first = folder(inbox)
+    (scan,) = first.listing().scans
+    first.download(scan, into, nothing)
+    assert folder(inbox).listing().scans == ()
+    del first  # something failed before it could settle
+    gc.collect()
+    (again,) = folder(inbox).listing().scans
+    assert again == scan
 
 
 def test_a_folder_scans_nothing(inbox: Path):

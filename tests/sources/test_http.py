@@ -105,10 +105,12 @@ def test_nobody_there_and_no_such_host():
         session("https://scanner.invalid").get("https://scanner.invalid/scans")
 
 
-@pytest.mark.parametrize("fault", [dripping, endless])
-def test_an_answer_that_never_ends_is_given_up(stand: Stand, fault):
+@pytest.mark.parametrize(
+    ("fault", "why"), [(dripping, "does not come to its end"), (endless, "an answer has more than 1,048,576 bytes")]
+)
+def test_an_answer_that_never_ends_is_given_up(stand: Stand, fault, why: str):
     stand.fail("GET", fault(stand))
-    with pytest.raises(ScannerUnavailable, match=r"does not come to its end|more than 1,048,576 bytes"):
+    with pytest.raises(ScannerUnavailable, match=why):
         session(stand.url).get(stand.url)
 
 

@@ -262,7 +262,12 @@ def test_hosts_are_scanned_again_by_a_scan_of_their_own_like_the_one_that_covere
     done = ours.launched(id)
     assert done and (done.id, done.name, done.rescan) == ("0/99", "vmjira rescan: VM-41", True)
     assert done in ours.listing().scans  # the same result has the same id, however it is met
-    assert ours.launch(["10.1.0.7"], "again") and len(center.created) == 2  # and is no round to follow
+
+
+def test_a_rescan_is_no_round_that_another_follows(center: CenterStand):
+    center.results = [result(50, "vmjira rescan: VM-1", 1)]
+    with pytest.raises(ScannerRefused, match="none has a whole result"):
+        source(center).launch(["10.1.0.7"], "x")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import IO
 
 from vmjira.domain.rulebook import Scanner
 from vmjira.errors import ScannerRefused, ScannerUnavailable
@@ -46,7 +47,7 @@ class Folder:
         self, id: str, path: Path, pattern: str = "*", *, quiet: float = QUIET, limits: Limits = LIMITS
     ) -> None:
         self.id, self.path, self.pattern, self.quiet, self.limits = id, path, pattern, quiet, limits
-        self._held: dict[str, int] = {}  # id → open file whose lock says that it is ours
+        self._held: dict[str, IO[bytes]] = {}  # id → open file whose lock says that it is ours; it ends with us
 
     # --- what there is ------------------------------------------------------------------------------------------------
 
@@ -88,8 +89,8 @@ class Folder:
             file = self._taken(folder.name)
             if file is None or folder.name in self._held or not self._quiet(file):
                 continue
-            if (scan := _scan(file)) and (lock := _lock(file)) is not None:
-                os.close(lock)
+            if (scan := _scan(file)) and (lock := _lock(file)):
+                lock.close()
                 yield scan
 
     # --- taking one ---------------------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ class Folder:
         if scan.id not in self._held:
             lock = _lock(file)
             if lock is None:
-                raise ScannerUnavailable(f"{self.id}: '{scan.name}' is being read by another process")
+                raise ScannerUnavailable(f"{self.id}: '{scan.name}' is being read by somebody else")
             self._held[scan.id] = lock
         return file
 
@@ -143,8 +144,8 @@ class Folder:
         return next(iter((self.path / TAKING / id).glob("*")), None)
 
     def _release(self, id: str) -> None:
-        if (lock := self._held.pop(id, None)) is not None:
-            os.close(lock)
+        if lock := self._held.pop(id, None):
+            lock.close()
 
     def settle(self, scan: RemoteScan, refused: str) -> None:
         """Into `done/`, or with its reason into `refused/`. Settled already is done."""
@@ -206,13 +207,13 @@ def _scan(file: Path) -> RemoteScan | None:
     return RemoteScan(id, file.name, datetime.fromtimestamp(found.st_mtime, UTC))
 
 
-def _lock(file: Path) -> int | None:
-    """The open file, locked; None if another process holds it. The lock ends with the process."""
-    opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+def _lock(file: Path) -> IO[bytes] | None:
+    """The open file, locked; None if somebody else holds it. The lock ends when it is closed, so with its process."""
+    opened = os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW), "rb")
     try:
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(opened)
+        opened.close()
         return None
     return opened
 
