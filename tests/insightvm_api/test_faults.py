@@ -121,6 +121,7 @@ def test_after_a_fault_it_is_fetched_as_if_nothing_had_been(week: Console, sourc
 def test_a_report_definition_that_cannot_be_deleted_spoils_nothing(
     week: Console, source: InsightVM, fetch: Fetch
 ) -> None:
+    week.fault("GET /reports", status(403))
     week.fault(r"DELETE /reports/\d+", status(500), status(404), status(401))
     assert fetch(source).hosts.height == 2
 

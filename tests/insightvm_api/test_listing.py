@@ -118,6 +118,19 @@ def test_all_pages_are_read_and_a_run_that_moves_between_them_comes_once(two: Co
     assert {f"1/{id}" for id in range(3, 8)} | {"1/20", "1/21"} <= set(found)
 
 
+def test_a_site_that_moves_to_another_page_comes_once(two: Console, source: InsightVM) -> None:
+    two.page = 1
+    two.scan(4, 1)
+    calls = iter(range(100))
+
+    def more() -> None:
+        if next(calls) == 1:
+            two.site(0, "Older")
+
+    two.before["GET /sites"] = more
+    assert ids(source) == ["1/4"]
+
+
 def test_pages_that_vanish_end_the_list(two: Console, source: InsightVM) -> None:
     two.page = 2
     for id in range(1, 8):
@@ -201,12 +214,19 @@ def test_exactly_these_hosts_are_scanned_where_they_were_scanned_last(
     assert places.reports == {}
 
 
-def test_launching_the_same_again_starts_nothing(places: Console, source: InsightVM) -> None:
-    """After a crash between the start and its being remembered."""
-    first = source.launch(["10.1.0.1"], "ms.boston.2026-W23")
-    places.scans[int(first.partition("/")[2])]["status"] = "integrating"
-    assert source.launch(["10.1.0.1"], "ms.boston.2026-W23") == first
-    assert places.called(r"POST /sites/\d+/scans") == 1
+def test_a_launch_whose_answer_was_lost_is_found_by_its_name(places: Console, source: InsightVM) -> None:
+    asked = datetime.now(UTC)
+    assert source.launched_by_name("rescan 7", asked) is None
+    places.fault(r"POST /sites/1/scans", body(b"<html>"))
+    with pytest.raises(ScannerUnavailable):
+        source.launch(["10.1.0.1"], "rescan 7")
+    number = max(places.scans)
+    places.scans[number]["startTime"] = f"{asked - timedelta(minutes=2):%Y-%m-%dT%H:%M:%SZ}"
+    assert source.launched_by_name("rescan 7", asked) == f"1/{number}"
+    places.scans[number]["status"] = "finished"
+    assert source.launched_by_name("rescan 7", asked) == f"1/{number}"
+    assert source.launched_by_name("rescan 8", asked) is None
+    assert source.launched_by_name("rescan 7", asked + timedelta(hours=1)) is None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.domain.samples import RULES, fold_all
 from tests.insightvm_api.conftest import Fetch
 from tests.insightvm_api.contract import SHARED
 from tests.insightvm_api.stand import Console, Fault, body, cut, cut_plain, status, unpacked
-from vmjira.errors import ScannerRefused, ScannerUnavailable
+from vmjira.errors import ScannerRefused, ScannerUnavailable, ScanUnreadable
 from vmjira.scanners import read_scan
 from vmjira.scanners.sources.nexpose_xml import NexposeXml
 
@@ -83,6 +83,7 @@ def test_only_a_check_that_was_made_fixes(
     before = fetch(xml_source)
     week.scan(8, startTime="2026-06-12T08:00:00Z", endTime="2026-06-12T10:00:00Z")
     week.xml[8] = export(
+        node("10.1.0.9", "not-vulnerable"),
         node("10.1.0.1", state, alive=alive).replace('scan-id="7"', 'scan-id="8"'),
         scan='id="8" startTime="x" endTime=""',
     )
@@ -110,6 +111,20 @@ def test_a_fault_is_told_and_leaves_nothing(
     with pytest.raises(ScannerUnavailable, match=words):
         xml_source.download(scan, tmp_path, lambda done, total: None)
     assert (week.reports, list(tmp_path.iterdir())) == ({}, [])
+
+
+def test_a_discovery_scan_is_never_taken_for_one_that_found_everything_repaired(
+    week: Console, xml_source: NexposeXml, tmp_path: Path
+) -> None:
+    week.xml[7] = export(node("10.1.0.1", None), "<!-- tests -->", node("10.1.0.2", None))
+    with pytest.raises(ScanUnreadable, match="scan 7 has no result of any check, as a discovery scan has none"):
+        xml_source.download(xml_source.listing().scans[0], tmp_path, lambda done, total: None)
+    assert (week.reports, list(tmp_path.iterdir())) == ({}, [])
+
+
+def test_a_scan_in_which_nothing_answered_has_no_hosts(week: Console, xml_source: NexposeXml, fetch: Fetch) -> None:
+    week.xml[7] = export(node("10.1.0.1", None, alive="dead"))
+    assert fetch(xml_source).hosts.is_empty()
 
 
 def test_a_run_that_is_resumed_while_it_is_read_is_not_taken(
@@ -148,7 +163,9 @@ def test_a_report_that_the_console_cannot_make_is_told(week: Console, xml_source
 
 
 @pytest.mark.skipif(not (SHARED / "scans" / "nexpose").is_dir(), reason="no real XML exports here")
-@pytest.mark.parametrize("name", ["dradis_full.xml", "dradis_ssl.xml", "dradis_duplicate_node.xml", "dd_one_vuln.xml"])
+@pytest.mark.parametrize(
+    "name", ["dradis_full.xml", "dradis_asterisks.xml", "dradis_duplicate_node.xml", "dd_one_vuln.xml"]
+)
 def test_real_exports_come_through_as_they_are(
     console: Console, xml_source: NexposeXml, fetch: Fetch, tmp_path: Path, name: str
 ) -> None:

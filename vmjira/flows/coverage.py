@@ -23,7 +23,7 @@ PRODUCTS: Mapping[str, str] = {
     "gvm": "gvm", "qualys": "qualys", "withsecure": "withsecure",
 }  # fmt: skip
 #: Types that can scan single hosts; whether a scanner itself may, `Source.cannot_rescan` says.
-LAUNCHING = frozenset({"nessus", "tenable", "tenable-sc", "insightvm", "gvm"})
+LAUNCHING = frozenset({"nessus", "tenable", "tenable-sc", "insightvm", "nexpose-xml", "gvm"})
 #: Past scans of a product that are looked through, and rounds from which the next one is foretold.
 LOOK_BACK, ROUNDS = 60, 9
 

@@ -51,19 +51,9 @@ def firing_id(job: str, due: datetime) -> str:
 
 
 def fire(outside: Outside, run: Run, id: str) -> float | None:
-    """Run one firing. Seconds until the next try, or None: it has ended (done, failed). Never raises: what waits behind
-    it would wait for ever."""
-    job, _, due = id.rpartition(".")
-    try:
-        return _fire(outside, run, job, datetime.strptime(due, _FORM))
-    except StoreUnavailable as error:
-        log.warning("waiting", job=job, why=str(error))
-    except Exception:
-        log.exception("fault", job=job)
-    return LONGEST_PAUSE / 10
-
-
-def _fire(outside: Outside, run: Run, job: str, due: datetime) -> float | None:
+    """Run one firing. Seconds until the next try, or None: it has ended (done, failed)."""
+    job, _, written = id.rpartition(".")
+    due = datetime.strptime(written, _FORM)
     with outside.store.begin() as unit:
         row = unit.firing(job, due)
         if row is None or row.state != "queued":

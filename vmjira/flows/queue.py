@@ -13,9 +13,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import structlog
 from dbos import DBOS, DBOSClient
 
+from vmjira.errors import StoreUnavailable
 from vmjira.flows.ports import DeliveryRow, OperationRow, Unit
+
+log = structlog.get_logger(__name__)
 
 #: What waits: operations, webhooks, firings of the clock, rescans after a close.
 DELIVER, REACT, JOB, RESCAN = QUEUES = ("deliver", "react", "job", "rescan")
@@ -28,6 +32,8 @@ WORKFLOW_VERSION = "1"
 #: DBOS finds all cells that are free in one statement, else it asks cell by cell.
 POLLING = 0.1
 
+#: Seconds until the next try when the database was away before a handler could say anything.
+AWAY = 10.0
 _BATCH = 500  # records that are deleted at once
 
 #: Takes an id; seconds until the next try, or None when it has ended.
@@ -37,8 +43,17 @@ _handlers: dict[str, Attempt] = {}
 
 @DBOS.step(name="attempt")
 def _attempt(queue: str, id: str) -> float | None:
-    """Runs at least once for each try; harmless to repeat, because the row of that id tells where it is."""
-    return _handlers[queue](id)
+    """Runs at least once for each try; harmless to repeat, because the row of that id tells where it is.
+
+    Nothing may leave it: an error would end the workflow, and the row would wait for ever.
+    """
+    try:
+        return _handlers[queue](id)
+    except StoreUnavailable as error:
+        log.warning("waiting", queue=queue, id=id, seconds=AWAY, why=str(error))
+    except Exception:
+        log.exception("fault", queue=queue, id=id)
+    return AWAY
 
 
 def _until_ended(queue: str, id: str) -> None:

@@ -108,7 +108,9 @@ def url(text: str) -> str:
         valid = bool(parts.scheme and (parts.netloc or parts.path.startswith("/"))) and parts.port != 0
     except ValueError:
         parts, valid = urlsplit(""), False
-    if parts.username or parts.password or "@" in parts.netloc:
+    # By SSH every GVM is reached as a user of its own system, which is no secret and part of the address.
+    user = re.fullmatch(r"[A-Za-z0-9_.-]+@[^@]+", parts.netloc) if parts.scheme == "ssh" else None
+    if not user and (parts.username or parts.password or "@" in parts.netloc):
         raise ValueError("a user or password must not stand in an address; use username and password: ${NAME}")
     if not valid or re.search(r"\s", text):
         raise ValueError(f"{quoted(text)} is no address; write for instance https://scanner.example.com:8834")

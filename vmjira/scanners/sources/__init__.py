@@ -29,6 +29,8 @@ TYPES: Mapping[str, Connect] = {
     "tenable-sc": _later("tenable_sc"),
     "insightvm": _later("insightvm"),
     "nexpose-xml": _later("nexpose_xml"),
+    "gvm": _later("gvm"),
+    "qualys": _later("qualys"),
 }
 
 

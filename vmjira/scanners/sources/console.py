@@ -131,7 +131,12 @@ class Console:
 
     def tidy(self) -> None:
         """Delete the definitions that killed processes of ours left behind."""
-        for report in list(self._pages("reports")):
+        try:
+            reports = list(self._pages("reports"))
+        except StatusRefused as error:
+            log.warning("report definitions of ours cannot be looked for", reason=str(error))
+            return
+        for report in reports:
             name = _text(report, "name")
             made = name.rpartition(" ")[2].partition("-")[0]
             if name.startswith(self._ours) and made.isdigit() and int(made) < time.time() - STALE:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from vmjira.domain.rulebook import Scanner
 from vmjira.errors import ScannerRefused, ScannerUnavailable
-from vmjira.flows.sources import Check, Listing, Progress, RemoteScan
+from vmjira.flows.sources import Check, Listing, Progress, RemoteScan, Source
 from vmjira.scanners.sources.files import keep
 from vmjira.scanners.sources.options import LIMITS, Limits
 
@@ -32,7 +32,7 @@ QUIET = 10.0
 CHUNK = 1 << 20
 
 
-def connect(scanner: Scanner, environ: Mapping[str, str]) -> Folder:
+def connect(scanner: Scanner, environ: Mapping[str, str]) -> Source:
     """A path that is not absolute is one in VMJIRA_DATA; where that is no local folder, one in the working folder."""
     data = environ.get("VMJIRA_DATA") or "var"
     base = Path() if "://" in data else Path(data)
@@ -180,6 +180,9 @@ class Folder:
 
     def launch(self, addresses: Sequence[str], name: str) -> str:
         raise ScannerRefused(f"{self.id}: {self.cannot_rescan}")
+
+    def launched_by_name(self, name: str, since: datetime) -> str | None:
+        return None
 
     def launched(self, id: str) -> RemoteScan | None:
         raise ScannerRefused(f"{self.id}: {self.cannot_rescan}")

@@ -10,7 +10,7 @@ from tenable.nessus import Nessus
 
 from vmjira.domain.rulebook import Scanner
 from vmjira.errors import ScannerRefused
-from vmjira.flows.sources import Check
+from vmjira.flows.sources import Check, Source
 from vmjira.scanners.sources import scansanswers as answers
 from vmjira.scanners.sources.http import StatusRefused
 from vmjira.scanners.sources.options import LIMITS, Limits, resolved
@@ -24,7 +24,7 @@ NO_LAUNCH = (
 )
 
 
-def connect(scanner: Scanner, environ: Mapping[str, str], limits: Limits = LIMITS) -> NessusSource:
+def connect(scanner: Scanner, environ: Mapping[str, str], limits: Limits = LIMITS) -> Source:
     options = resolved(scanner, environ)
     return NessusSource(scanner, options, options["url"], limits)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vmjira.domain.rulebook import Scanner
-from vmjira.errors import ScannerUnavailable
+from vmjira.errors import ScannerUnavailable, ScanUnreadable
 from vmjira.flows.sources import Check, Progress, RemoteScan, Source
 from vmjira.scanners.sources.console import Run
 from vmjira.scanners.sources.files import keep
@@ -17,6 +17,9 @@ from vmjira.scanners.sources.rapid_files import packed, unheard, unpacked
 
 FORMAT = "xml-export-v2"
 _END = b"</NexposeReport>"
+_TAIL = 1024  # the longest tag that may lie across two pieces
+_ALIVE = re.compile(rb"<node\s[^>]*\bstatus\s*=\s*[\"']alive[\"']", re.IGNORECASE)
+_TEST = re.compile(rb"<test[\s/>]")
 _SCAN = re.compile(rb"<scan\b[^>]*>")
 _TIMES = re.compile(rb'\s(?:startTime|endTime)\s*=\s*(?:"[^"]*"|\'[^\']*\')')
 
@@ -38,14 +41,21 @@ class NexposeXml(ConsoleSource):
             return keep(chunks, file, who=self.who, limits=self.console.limits, progress=unheard)
 
     def _chunks(self, run: Run, file: Path) -> Iterator[bytes]:
-        """The report, whole, of this scan; with the times of the API, because those in it name no zone."""
-        tail = b""
+        """The report, whole, of this scan; with the times of the API, because those in it name no zone.
+
+        ScanUnreadable if hosts answered and no check was made on any: it would look as if everything were repaired.
+        """
+        tail, answered, checked = b"", False, False
         for number, piece in enumerate(unpacked(self.console, file)):
             text = piece if number else self._dated(run, piece)
-            tail = (tail + text)[-64:]
+            answered = answered or _ALIVE.search(tail + text) is not None
+            checked = checked or _TEST.search(tail + text) is not None
+            tail = (tail + text)[-_TAIL:]
             yield text
         if not tail.rstrip().endswith(_END):
             raise self.console.session.truncated()
+        if answered and not checked:
+            raise ScanUnreadable(f"{self.who}: scan {run.id} has no result of any check, as a discovery scan has none")
 
     def _dated(self, run: Run, head: bytes) -> bytes:
         mine = [tag for tag in _SCAN.finditer(head) if re.search(rb"\bid\s*=\s*[\"']%d[\"']" % run.id, tag[0])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,8 @@ from vmjira.scanners.sources.rapid_files import PLACES, sql, table, unheard
 
 #: How the scans that we start are called, so that they are known for rescans whoever sees them.
 OURS = "vmjira "
+#: How far the clocks of the console and ours may be apart.
+CLOCKS = timedelta(minutes=10)
 AGENT = "agent"
 _WHY = {
     "running": "is running", "integrating": "is being written into the console's database", "dispatched": "is starting",
@@ -60,15 +62,18 @@ class ConsoleSource:
     # --- rescans ------------------------------------------------------------------------------------------------------
 
     def launch(self, addresses: Sequence[str], name: str) -> str:
-        """In the site, of those that match, whose newest scan covered all of them; started once for each `name`."""
+        """In the site, of those that match, whose newest scan covered all of them."""
         site = self._site_of(addresses)
-        return self._named(site, name) or f"{site.id}/{self.console.start(site, sorted(set(addresses)), _called(name))}"
+        return f"{site.id}/{self.console.start(site, sorted(set(addresses)), _called(name))}"
 
     def launched_by_name(self, name: str, since: datetime) -> str | None:
-        return next(filter(None, (self._named(site, name) for site in self._sites())), None)
+        """The id of the run that `launch` began under this name, not long before `since` or later; None: there is none.
 
-    def _named(self, site: Site, name: str) -> str | None:
-        return next((f"{site.id}/{run.id}" for run in self.console.runs(site) if run.name == _called(name)), None)
+        Asked after a crash or a lost answer, before anything is launched again.
+        """
+        runs = ((site, run) for site in self._sites() for run in self.console.runs(site) if run.name == _called(name))
+        recent = [f"{site.id}/{run.id}" for site, run in runs if run.started is None or run.started > since - CLOCKS]
+        return max(recent, key=lambda id: ids(id)[1], default=None)
 
     def _site_of(self, addresses: Sequence[str]) -> Site:
         try:
@@ -176,6 +181,10 @@ def is_rescan(site: Site, run: Run) -> bool:
     return run.name.startswith(OURS) or (run.kind == "manual" and 2 * run.assets < site.assets)
 
 
+def _called(name: str) -> str:
+    return (name if name.startswith(OURS) else OURS + name)[:250]
+
+
 def _remote(site: Site, run: Run) -> RemoteScan:
     return RemoteScan(f"{site.id}/{run.id}", f"{site.name}: {run.name}", run.finished, rescan=is_rescan(site, run))
 
@@ -191,7 +200,3 @@ def ids(id: str) -> tuple[int, int]:
     if not (site.isascii() and site.isdigit() and number.isascii() and number.isdigit()):
         raise ScannerRefused(f"'{id[:40]}' is no scan of a Rapid7 console; its scans are called <site>/<scan>")
     return int(site), int(number)
-
-
-def _called(name: str) -> str:
-    return (name if name.startswith(OURS) else OURS + name)[:250]

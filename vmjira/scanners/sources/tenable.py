@@ -9,7 +9,7 @@ from tenable.base.platform import APIPlatform
 from tenable.io import TenableIO
 
 from vmjira.domain.rulebook import Scanner
-from vmjira.flows.sources import Check
+from vmjira.flows.sources import Check, Source
 from vmjira.scanners.sources import scansanswers as answers
 from vmjira.scanners.sources.http import StatusRefused
 from vmjira.scanners.sources.options import LIMITS, Limits, resolved
@@ -21,7 +21,7 @@ URL = "https://cloud.tenable.com"
 PAGE, PAGES = 200, 50
 
 
-def connect(scanner: Scanner, environ: Mapping[str, str], limits: Limits = LIMITS) -> TenableSource:
+def connect(scanner: Scanner, environ: Mapping[str, str], limits: Limits = LIMITS) -> Source:
     options = resolved(scanner, environ)
     return TenableSource(scanner, options, options.get("url") or URL, limits)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from vmjira.domain.rulebook import Scanner
 from vmjira.errors import ScannerRefused
-from vmjira.flows.sources import Check, Listing, Progress, RemoteScan
+from vmjira.flows.sources import Check, Listing, Progress, RemoteScan, Source
 
 TOKENS = "VMJIRA_UPLOAD_TOKENS"
 
 
-def connect(scanner: Scanner, environ: Mapping[str, str]) -> Upload:
+def connect(scanner: Scanner, environ: Mapping[str, str]) -> Source:
     return Upload(scanner.id, bool(environ.get(TOKENS)))
 
 
@@ -37,6 +38,9 @@ class Upload:
 
     def launch(self, addresses: Sequence[str], name: str) -> str:
         raise ScannerRefused(f"{self.id}: {self.cannot_rescan}")
+
+    def launched_by_name(self, name: str, since: datetime) -> str | None:
+        return None
 
     def launched(self, id: str) -> RemoteScan | None:
         raise ScannerRefused(f"{self.id}: {self.cannot_rescan}")
