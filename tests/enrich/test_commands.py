@@ -96,8 +96,18 @@ def test_only_the_catalogue_that_is_missing_is_named():
     assert "no scanner tells kev," in hint and "vmjira enrich --kev FILE" in hint
 
 
-@pytest.mark.parametrize("where", ["kev", "NOT kev", "kev AND severity >= 'medium'", "epss >= 0.3", "1 > epss",
-                                   "kev_due < date '2030-01-01'", "epss IS NULL OR epss BETWEEN 0.1 AND 0.2"])  # fmt: skip
+@pytest.mark.parametrize(
+    "where",
+    [
+        "kev",
+        "NOT kev",
+        "kev AND severity >= 'medium'",
+        "epss >= 0.3",
+        "1 > epss",
+        "kev_due < date '2030-01-01'",
+        "epss IS NULL OR epss BETWEEN 0.1 AND 0.2",
+    ],
+)
 def test_conditions_may_name_what_catalogues_tell(where: str):
     assert condition(where) == ""
 
