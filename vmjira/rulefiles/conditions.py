@@ -114,7 +114,7 @@ def _check_shares(tokens: list[str]) -> None:
     """`epss` against a percentage: it would never, or always, hold."""
     for name, operator, number in zip(tokens, tokens[1:], tokens[2:], strict=False):
         compared = name.strip('"') == "epss" and re.fullmatch(r"[<>=!]+", operator)
-        if compared and re.fullmatch(r"[\d.]+", number) and float(number) > 1:
+        if compared and re.fullmatch(r"\d+(\.\d+)?", number) and float(number) > 1:
             raise ValueError(f"'epss' is a probability from 0 to 1, not {number}; write {float(number) / 100:g}")
 
 
