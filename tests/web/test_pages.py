@@ -61,7 +61,7 @@ def test_the_overview_shows_the_numbers_of_every_cell_with_trend_and_ticket(week
     keys = {name: each["key"] for name, each in weeks.known().items()}
     assert windows[0] == "Windows updates" and windows[2] == "–"
     assert windows[1] == (
-        f"2 vulnerable 1 new · 1 remaining · 1 safe {keys['windows.boston.2026-W24']} 1 overdue 2026-W24"
+        f"2 vulnerable 1 new · 1 remaining · 1 safe {keys['windows.boston.2026-W24']} 2 overdue 2026-W24"
     )
     assert servers[2] == f"1 vulnerable 1 new · 0 remaining · 0 safe {keys['web.newyork.2026-W23']} 2026-W23"
     assert 'aria-label="2 to 2 over 2 iterations"' in page
@@ -109,19 +109,20 @@ def attention(web: FlaskClient) -> list[str]:
 
 
 def test_nothing_needs_a_person_when_all_is_well(weeks: World, web: FlaskClient):
+    weeks.fold(week(25), {"10.1.0.1": [SMB], "10.1.0.2": [], "10.1.0.3": [RDP]})
     assert attention(web) == []
 
 
 def test_what_the_tracker_refused_needs_a_person(world: World, web: FlaskClient):
     world.write_rules(ranges=RANGES.replace("[10.2.0.0/16]", "[10.2.0.0/16], ticket: {project: NONE}"))
-    world.fold(week(23), {"10.2.0.1": [SMB]})
+    world.fold(week(25), {"10.2.0.1": [SMB]})
     (item,) = attention(web)
     assert item.startswith("The tracker refused 1 operation The latest:") and "valid project" in item
 
 
 def test_a_plan_above_the_limits_needs_a_person(world: World, web: FlaskClient):
     world.write_rules(policy=POLICY + "limits: {create: 1}\n")
-    world.fold(week(23), {"10.1.0.1": [SMB], "10.2.0.1": [SMB]})
+    world.fold(week(25), {"10.1.0.1": [SMB], "10.2.0.1": [SMB]})
     (item,) = attention(web)
     assert item.startswith("Plan v1 waits for a release") and "2 × create" in item
     assert world.jira.tickets() == []
@@ -237,7 +238,7 @@ def test_a_host_shows_who_it_is_and_every_life_of_its_findings(world: World, web
     world.fold(week(24), {"10.1.0.1": [SMB]}, names={"10.1.0.1": "pc1.example.com"})
     page = web.get(f"/hosts/{name}").text
     assert "<h1>pc1.example.com</h1>" in page and "identified by ip" in page
-    assert rows(page, "The newest observation") == [["nessus", "2026-06-08 20:00", "yes", "unknown"]]
+    assert rows(page, "The newest observation") == [["nessus", "2026-06-08 20:00", "yes", "yes"]]
     assert [[each[0], each[2], each[3]] for each in rows(page, "2 in all")] == [
         ["SMB flaw", "remaining", FIRST],
         ["RDP flaw", "fixed", FIRST],

@@ -76,7 +76,7 @@ def scanners(unit: Unit, rulebook: Rulebook) -> dict[str, Any]:
 def rules(unit: Unit, rulebook: Rulebook, problems: Sequence[Problem], page: int) -> dict[str, Any]:
     """What is in force, the problems of the files in the folder, and what each rule set changed."""
     rows, total = unit.look.rules(Page(SIZE + 1, (page - 1) * SIZE))
-    before = [*rows[1:], None]
+    before = [*rows[1:], None][: len(rows)]
     history = [_change(row, old) for row, old in zip(rows, before, strict=True)][:SIZE]
     return {
         "digest": rulebook.digest or None,
