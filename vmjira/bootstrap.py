@@ -175,6 +175,7 @@ class Application:
     def tools(self) -> Tools:
         """What the jobs of the clock, and the commands about scanners, work with."""
         from vmjira import scheduling
+        from vmjira.enrichment import read_catalogue
         from vmjira.flows.jobs import Tools
         from vmjira.scanners.sources import connect
 
@@ -186,6 +187,7 @@ class Application:
             intake=self._intake,
             diagnose=self.diagnose,
             gap=lambda cron, rules: scheduling.gap(cron, rules.policy.timezone, self.outside.clock()),
+            read_catalogue=read_catalogue,
             forget_work=self.queue.forget,
         )
 

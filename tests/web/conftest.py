@@ -18,8 +18,8 @@ from vmjira.web import create_app
 from vmjira.web.gate import Gate
 from vmjira.web.site import Parts
 
-#: In week 26 of 2026: what was found in week 23 with 14 days to mend it is overdue.
-NOW = datetime(2026, 6, 24, 12, tzinfo=UTC)
+#: In week 25 of 2026: what was found in week 23 with 14 days to mend it is overdue, what was found in week 24 is not.
+NOW = datetime(2026, 6, 19, 12, tzinfo=UTC)
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ NOTICES = Page(limit=20)
 STALE = 60.0
 #: With no worker, this much waiting means that nobody works.
 UNATTENDED = timedelta(minutes=15)
-#: A scanner is silent after so many of its usual pauses, and never sooner than after `PATIENCE`.
-PAUSES, PATIENCE, UNKNOWN_PACE = 2.0, timedelta(days=2), timedelta(days=14)
+#: A scanner is silent after so many of its usual pauses, and never sooner than after `PATIENCE`; of one with few scans
+#: nobody knows what is usual.
+PAUSES, PATIENCE, UNKNOWN_PACE = 2.0, timedelta(days=2), timedelta(days=30)
 Level = Literal["act", "look"]
 
 
@@ -110,11 +111,11 @@ def _doctor(marks: Sequence[Mark]) -> Iterator[Item]:
 
 def _silent(scans: Sequence[LastScan], now: datetime) -> Iterator[Item]:
     for each in scans:
-        usual = (each.last - each.first) / (each.scans - 1) if each.scans > 2 else UNKNOWN_PACE / PAUSES
-        if now - each.last > max(usual * PAUSES, PATIENCE):
-            text = f"The last of {each.scans} scans ended {each.last:%Y-%m-%d}; usually one comes every {_days(usual)}."
-            title = f"{each.scanner} is silent for {(now - each.last).days} days"
-            yield Item("look", title, text, "scanners")
+        usual = (each.last - each.first) / (each.scans - 1) if each.scans > 2 else None
+        if now - each.last > (max(usual * PAUSES, PATIENCE) if usual is not None else UNKNOWN_PACE):
+            pace = f"; usually one comes every {_days(usual)}" if usual else ""
+            text = f"The last of {each.scans} scans ended {each.last:%Y-%m-%d}{pace}."
+            yield Item("look", f"{each.scanner} is silent for {(now - each.last).days} days", text, "scanners")
 
 
 def _days(usual: timedelta) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import date
+from itertools import zip_longest
 from typing import Any
 
 from vmjira.domain.rulebook import Rulebook
@@ -43,7 +43,13 @@ def acts(unit: Unit, page: int) -> dict[str, Any]:
 
 
 def act_json(act: Act) -> dict[str, Any]:
-    return {**asdict(act), "at": act.at.isoformat()}
+    return {
+        "at": act.at.isoformat(),
+        "actor": act.actor,
+        "via": act.via,
+        "action": act.action,
+        "operation": act.operation,
+    }
 
 
 def events(unit: Unit, page: int) -> dict[str, Any]:
@@ -76,8 +82,7 @@ def scanners(unit: Unit, rulebook: Rulebook) -> dict[str, Any]:
 def rules(unit: Unit, rulebook: Rulebook, problems: Sequence[Problem], page: int) -> dict[str, Any]:
     """What is in force, the problems of the files in the folder, and what each rule set changed."""
     rows, total = unit.look.rules(Page(SIZE + 1, (page - 1) * SIZE))
-    before = [*rows[1:], None][: len(rows)]
-    history = [_change(row, old) for row, old in zip(rows, before, strict=True)][:SIZE]
+    history = [_change(row, old) for row, old in zip_longest(rows, rows[1:])][:SIZE]
     return {
         "digest": rulebook.digest or None,
         "since": history[0]["since"] if history and page == 1 else None,

@@ -195,7 +195,7 @@ class Renderer(Protocol):
     def files(self, view: TicketView, limit: int) -> list[File]:
         """CSVs and the picture; none larger than `limit` bytes. The same view gives the same bytes."""
 
-    def csv(self, report: pl.DataFrame) -> Iterator[bytes]:
+    def csv(self, report: pl.DataFrame, *, enriched: bool = False) -> Iterator[bytes]:
         """REPORT rows as one CSV with the same bytes as in `files`, however large, piece by piece."""
 
     def fields(self, view: TicketView, fields: Mapping[str, Any]) -> dict[str, Any]:

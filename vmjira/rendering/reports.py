@@ -46,13 +46,17 @@ _FORMULA = r"^[=+\-@\t\r]"
 def reports(view: TicketView, limit: int) -> list[File]:
     """`<identifier>.own.csv`, `.all.csv`, `.diff.csv`, as far as the view has them; each at most `limit` bytes."""
     frames = {"own": view.own_rows, "all": view.all_rows, "diff": view.diff_rows}
-    columns = COLUMNS | ENRICHED if view.enriched else COLUMNS
     files = []
     for kind, frame in frames.items():
         if frame is not None:
-            rows = frame.select(pl.col(column).alias(header) for header, column in columns.items())
-            files += _fit(f"{view.identifier}.{kind}", rows, limit)
+            files += _fit(f"{view.identifier}.{kind}", titled(frame, enriched=view.enriched), limit)
     return files
+
+
+def titled(report: pl.DataFrame, *, enriched: bool) -> pl.DataFrame:
+    """REPORT with the columns of the file."""
+    columns = COLUMNS | ENRICHED if enriched else COLUMNS
+    return report.select(pl.col(column).alias(header) for header, column in columns.items())
 
 
 def table(report: pl.DataFrame) -> pl.DataFrame:
