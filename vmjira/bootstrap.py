@@ -26,10 +26,11 @@ import structlog
 from vmjira import rulefiles
 from vmjira.domain.frames import Scan
 from vmjira.domain.rulebook import Policy, Rulebook, Scanner
+from vmjira.errors import Problem, RulesInvalid
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.readahead import ReadAhead
 from vmjira.flows.rules import LastGood, read_rules
-from vmjira.rendering import Renderer
+from vmjira.rendering import Renderer, check_templates
 from vmjira.scanners import read_scan
 from vmjira.settings import Settings, load_settings
 from vmjira.store import SqlStore, open_store
@@ -45,7 +46,10 @@ if TYPE_CHECKING:
     from vmjira.trackers.jira import JiraTracker
     from vmjira.trackers.jira.doctor import Check
     from vmjira.web.access import Access
+    from vmjira.web.gate import Gate
     from vmjira.web.metrics import TrackerCalls
+    from vmjira.web.site import Parts
+    from vmjira.web.uploads import Taken
 
 #: Seconds between two beats of a worker, and after which a silent worker counts as dead.
 BEAT, STALE = 2.0, 15.0
@@ -110,11 +114,26 @@ class Application:
             tickets=ReadAhead(store),
             rulebook=rulefiles.load_texts,
             clock=lambda: datetime.now(UTC),
+            editors=lambda: rulefiles.editors(self.settings.rules),
         )
 
     def load_rules(self) -> Rulebook:
         """The rule files as they lie in the folder; RulesInvalid with every problem."""
         return rulefiles.load(self.settings.rules)
+
+    def rule_problems(self) -> list[Problem]:
+        """Of the rule files as they lie in the folder now; read again only when one has changed."""
+        folder = self.settings.rules
+        stamp = [(each, each.stat()) for each in sorted(folder.rglob("*")) if each.is_file()]
+        key = str([(str(each), stat.st_mtime_ns, stat.st_size) for each, stat in stamp])
+        if self._problems.get("key") != key:
+            self._problems.update(key=key, found=_problems_of(folder) if folder.is_dir() else [])
+        found: list[Problem] = self._problems["found"]
+        return found
+
+    @cached_property
+    def _problems(self) -> dict[str, Any]:
+        return {}
 
     @contextmanager
     def reader(
@@ -156,6 +175,7 @@ class Application:
     def tools(self) -> Tools:
         """What the jobs of the clock, and the commands about scanners, work with."""
         from vmjira import scheduling
+        from vmjira.enrichment import read_catalogue
         from vmjira.flows.jobs import Tools
         from vmjira.scanners.sources import connect
 
@@ -167,6 +187,7 @@ class Application:
             intake=self._intake,
             diagnose=self.diagnose,
             gap=lambda cron, rules: scheduling.gap(cron, rules.policy.timezone, self.outside.clock()),
+            read_catalogue=read_catalogue,
             forget_work=self.queue.forget,
         )
 
@@ -210,13 +231,16 @@ class Application:
         from vmjira.flows.deliver import attempt
         from vmjira.flows.firings import fire
         from vmjira.flows.jobs import run
-        from vmjira.flows.queue import DELIVER, JOB, REACT
+        from vmjira.flows.queue import DELIVER, JOB, REACT, RESCAN
         from vmjira.flows.react import react
+        from vmjira.flows.rescan import Reach, look_after
 
+        reach = Reach(self.tools.connect, self.tools.intake, self.load_rules)
         return {
             DELIVER: lambda id: attempt(self.outside, id),
             REACT: lambda id: react(self.outside, id),
             JOB: lambda id: fire(self.outside, lambda job: run(self.tools, job), id),
+            RESCAN: lambda id: look_after(self.outside, id, reach),
         }
 
     @contextmanager
@@ -260,6 +284,14 @@ class Application:
             return bool(unit.live_slots(datetime.now(UTC), stale_after=STALE))
 
 
+def _problems_of(folder: Path) -> list[Problem]:
+    try:
+        rulefiles.load(folder)
+    except RulesInvalid as error:
+        return error.problems
+    return check_templates(folder / "templates")
+
+
 def _free_slots_of_the_dead(unit: Unit) -> None:
     """A worker of this machine that was killed cannot say so; its successor need not wait until it counts as dead."""
     for row in unit.slots():
@@ -288,14 +320,90 @@ def web_app_of(application: Application) -> Flask:
     """The pages, and where the tracker sends its events. SettingsInvalid if anybody could send some."""
     from vmjira.flows.receive import Receiver
     from vmjira.web import create_app
+    from vmjira.web.uploads import Tokens, uploads
     from vmjira.web.webhooks import webhooks
 
     settings = application.settings
     settings.require_guarded_webhooks()
-    app = create_app(lambda: application.store, application.rules_in_force, browse_url=settings.jira_browse_url)
+    app = create_app(
+        lambda: application.store,
+        application.rules_in_force,
+        browse_url=settings.jira_browse_url,
+        gate=_gate(settings),
+        parts=_parts(application),
+    )
     receiver = Receiver(lambda: application.outside)
     app.register_blueprint(webhooks(receiver.receive, _access(settings)))
+    app.register_blueprint(
+        uploads(lambda files: _upload(application, files), Tokens(settings.upload_tokens), settings.upload_limit)
+    )
     return app
+
+
+def _upload(application: Application, files: Sequence[Path]) -> Taken:
+    """Ingest what was uploaded; what was read, in the order in which it was folded in."""
+    from vmjira.flows.ingest import ingest
+    from vmjira.scanners.summary import summary
+    from vmjira.web.uploads import Taken
+
+    found: list[tuple[datetime, dict[str, Any]]] = []
+    with application.reader() as reader:
+
+        def read(file: Path) -> list[Scan]:
+            scans = reader(file)
+            found.extend((scan.finished_at, summary(scan, Path(file.name))) for scan in scans)
+            return scans
+
+        report = ingest(application.outside, files, read, application.load_rules)
+    told = [each for _, each in sorted(found, key=lambda each: each[0])]
+    return Taken(
+        read=[{**each, "outcome": scan["outcome"]} for each, scan in zip(told, report.scans, strict=True)],
+        refused=[each["reason"].replace(f"{Path(each['path']).parent}{os.sep}", "") for each in report.refused],
+        new=any(scan["outcome"] == "folded" for scan in report.scans),
+        operations=len(report.operations),
+        rules=report.rules,
+    )
+
+
+def _gate(settings: Settings) -> Gate:
+    """SettingsInvalid if the file of users has a problem: said at the start, not at the first log-in."""
+    from vmjira.web.gate import Gate
+    from vmjira.web.users import UserFile
+
+    users = UserFile(settings.users) if settings.users else None
+    if users:
+        users.users()
+    return Gate(
+        users=users,
+        header=settings.trusted_header,
+        role_header=settings.trusted_role_header,
+        operators=settings.operators,
+        proxies=settings.trusted_proxies,
+    )
+
+
+def _parts(application: Application) -> Parts:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from vmjira.flows.ingest import settle
+    from vmjira.web.site import Parts
+
+    settling = ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle")  # folding scans takes longer than a click
+
+    def work() -> None:
+        try:
+            settle(application.outside)
+        except Exception as error:  # the next ingest settles it
+            structlog.get_logger(__name__).error("what was released does not count yet", why=str(error))
+
+    def settled() -> None:
+        settling.submit(work)
+
+    return Parts(
+        outside=lambda: application.outside,
+        problems=application.rule_problems,
+        settled=settled,
+    )
 
 
 def _access(settings: Settings) -> Access:

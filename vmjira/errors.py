@@ -13,6 +13,10 @@ class VmjiraError(Exception):
     """A problem of the user's or the outside's. The text says where, what, what is allowed and what to do."""
 
 
+class Unknown(VmjiraError):
+    """What was asked for does not exist here: a ticket, a host, a cell."""
+
+
 class SettingsInvalid(VmjiraError):
     """Settings are missing or wrong; the text lists all of them."""
 
@@ -23,6 +27,10 @@ class StoreUnavailable(VmjiraError):
 
 class ScanUnreadable(VmjiraError):
     """A file is no scan that we can read. Nothing was changed; the text is the reason for a person."""
+
+
+class CatalogueUnreadable(VmjiraError):
+    """A catalogue of exploitation cannot be had, or is not what it should be. The last good one stays in use."""
 
 
 class ScannerError(VmjiraError):

@@ -67,14 +67,22 @@ def show_ticket(out: Console, ticket: Mapping[str, Any]) -> None:
 _HEAD = ("identifier", "key", "status", "closing", "closed_at", "reopened", "previous", "next")
 
 
-def show_operations(out: Console, operations: Sequence[Mapping[str, Any]]) -> None:
+def show_operations(out: Console, operations: Sequence[Mapping[str, Any]], *, at_most: int | None = None) -> None:
     columns = ["state", "operation", "ticket", "why", "answer", "id"]
     rows = (
         [each.get("state", "planned"), each["operation"], each["identifier"], each["reason"], each.get("answer", ""),
          each.get("id", "")]
-        for each in operations
+        for each in map(_told, operations[:at_most])
     )  # fmt: skip
-    out.print(_table(f"{len(operations)} operations", columns, rows))
+    more = "" if at_most is None or len(operations) <= at_most else f" (the first {at_most}; --json prints all)"
+    out.print(_table(f"{len(operations)} operations{more}", columns, rows))
+
+
+def _told(operation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With who stepped in beside the answer."""
+    said = [f"{act['action']} by {act['actor']} ({act['via']}, {act['at'][:16]})"
+            for act in operation.get("acts", ())]  # fmt: skip
+    return {**operation, "answer": "; ".join(filter(None, [operation.get("answer", ""), *said]))} if said else operation
 
 
 def show_acceptances(out: Console, acceptances: Sequence[Mapping[str, Any]], summary: str) -> None:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from apscheduler.triggers.cron import CronTrigger
+from structlog.testing import capture_logs
 
 from tests.clock.world import Desk
 from vmjira import scheduling
@@ -159,11 +160,12 @@ def test_what_is_due_comes_from_policy_and_scanners(desk: Desk):
     assert "doctor" not in due and due["reconcile"] == "*/15 * * * *"
 
 
-def test_a_broken_file_leaves_the_last_good_rules_and_is_told_once(desk: Desk, capsys: pytest.CaptureFixture[str]):
+def test_a_broken_file_leaves_the_last_good_rules_and_is_told_once(desk: Desk):
     good = desk.tools.rules()
     desk.world.write_rules(scanners="scanners: [{id: hq, type: nessus, fetch: sometimes}]\n")
-    assert desk.tools.rules() is good and desk.tools.rules() is good
-    assert capsys.readouterr().out.count("the rules are broken") == 1
+    with capture_logs() as told:
+        assert desk.tools.rules() is good and desk.tools.rules() is good
+    assert [each["event"].startswith("the rules are broken") for each in told] == [True]
     desk.world.write_rules(scanners="scanners: []\n")
     assert "fetch.hq" not in crons(desk.tools.rules())
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tests.flows.scans import Hosts
 from tests.flows.world import NOW, ListQueue, World
@@ -25,6 +25,10 @@ from vmjira.scheduling import gap
 
 HQ = Scanner("hq", "nessus", fetch="0 6 * * *")
 SCANNERS = "scanners:\n  - {id: hq, type: nessus, url: 'https://hq', fetch: 0 6 * * *}\n"
+
+
+def no_catalogue(*_: object) -> NoReturn:
+    raise VmjiraError("there is no catalogue here")
 
 
 @dataclass
@@ -105,6 +109,7 @@ class Desk:
             intake=self.intake,
             diagnose=lambda rulebook: self.findings,
             gap=lambda cron, rulebook: gap(cron, rulebook.policy.timezone, self.now),
+            read_catalogue=no_catalogue,
             forget_work=self._forget,
         )
 

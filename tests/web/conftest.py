@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,14 @@ from tests.flows.jira import Jira, running
 from tests.flows.world import World, a_world
 from vmjira import rulefiles
 from vmjira.domain.rulebook import Rulebook
+from vmjira.errors import Problem, RulesInvalid
 from vmjira.flows.rules import read_rules
 from vmjira.web import create_app
+from vmjira.web.gate import Gate
+from vmjira.web.site import Parts
+
+#: In week 25 of 2026: what was found in week 23 with 14 days to mend it is overdue, what was found in week 24 is not.
+NOW = datetime(2026, 6, 19, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -28,13 +35,34 @@ def world(tmp_path: Path, jira: Jira) -> Iterator[World]:
 
 
 @pytest.fixture
-def app(world: World) -> Flask:
+def anywhere(tmp_path: Path, jira: Jira, database_url: str) -> Iterator[World]:
+    """On SQLite and on PostgreSQL."""
+    with a_world(tmp_path / "world", jira, database_url) as world:
+        yield world
+
+
+def web_of(world: World, gate: Gate | None = None) -> Flask:
+    """The pages of a world, at its own time."""
+
     def rules() -> Rulebook | None:
         with world.store.reading() as unit:
             row = unit.rules_in_force()
         return read_rules(rulefiles.load_texts, row) if row else None
 
-    return create_app(lambda: world.store, rules, browse_url=world.jira.url)
+    def problems() -> list[Problem]:
+        try:
+            rulefiles.load(world.rules)
+        except RulesInvalid as error:
+            return error.problems
+        return []
+
+    parts = Parts(outside=lambda: world.outside, problems=problems, clock=lambda: NOW)
+    return create_app(lambda: world.store, rules, browse_url=world.jira.url, gate=gate, parts=parts)
+
+
+@pytest.fixture
+def app(world: World) -> Flask:
+    return web_of(world)
 
 
 @pytest.fixture

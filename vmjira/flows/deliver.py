@@ -97,6 +97,7 @@ _HANDLERS = {
     "relabel": life.relabel,
     "verified": life.say_verified,
     "closed": life.say_closed,
+    "progress": life.say_progress,
     "waiting": life.say_waiting,
     "accepted": life.say_accepted,
     "unaccepted": life.say_unaccepted,

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from vmjira.domain.rulebook import Rulebook, Scanner
 from vmjira.errors import ScannerRefused, VmjiraError
-from vmjira.flows import reminders, retention, silence
+from vmjira.flows import enrich, reminders, retention, rulewatch, silence
 from vmjira.flows.fetch import Fetched, Hear, Intake, Visit
 from vmjira.flows.ingest import LoadRules
 from vmjira.flows.ports import Mark, Outside
@@ -46,6 +46,7 @@ class Tools:
     intake: Callable[[Scanner], AbstractContextManager[Intake]]
     diagnose: Callable[[Rulebook], Sequence[Finding]]  # of the tracker
     gap: Callable[[str, Rulebook], timedelta]  # the longest time between due times of a cron expression
+    read_catalogue: enrich.ReadCatalogue
     forget_work: Callable[[datetime], int]  # the queue's record of what ended before a moment; how much
 
 
@@ -73,6 +74,8 @@ JOBS: Mapping[str, Job] = {
     "acceptances": lambda tools: reminders.acceptances(tools.outside, tools.rules()),
     "reminders": lambda tools: reminders.remind(tools.outside, tools.rules().policy),
     "retention": lambda tools: retention.forget(tools.outside, tools.rules().policy, tools.forget_work),
+    "enrich": lambda tools: enrich.run(tools.outside, tools.read_catalogue),
+    "rules": lambda tools: rulewatch.run(tools.outside, tools.load_rules),
     "schedule": lambda tools: silence.look(tools.outside, tools.rules(), tools.gap),
 }
 

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from vmjira.domain.operation import Operation
 from vmjira.errors import VmjiraError
+from vmjira.flows.looking import Act
 from vmjira.flows.ports import OperationRow, OperationState, Outside, Unit
 
-#: A held change of rules: releasing it lets the next ingest put the rules in force.
+#: A held change of rules: releasing it puts them in force, exactly as they were held.
 RULES = "rules"
 #: A scan that is not believed in a range: releasing it lets the scan count.
 BREAKER = "breaker"
 #: What a released operation becomes that is not for the tracker.
-_RELEASED: dict[str, OperationState] = {RULES: "done", BREAKER: "waiting"}
+_RELEASED: dict[str, OperationState] = {RULES: "waiting", BREAKER: "waiting"}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who does something to operations, and by which way."""
+
+    name: str = "a person"
+    via: str = "program"
+
+
+NOBODY = Person()
 
 
 def new_operation(
@@ -49,37 +61,47 @@ def commit(outside: Outside, unit: Unit, rows: Sequence[OperationRow]) -> list[O
     return fresh
 
 
-def retry(outside: Outside, ids: Sequence[str]) -> list[str]:
+def retry(outside: Outside, ids: Sequence[str], *, by: Person = NOBODY) -> list[str]:
     """Queue refused operations again; the ids that were."""
-    return _requeue(outside, ids, "refused")
+    return _requeue(outside, ids, "refused", "retry", by)
 
 
-def release(outside: Outside, ids: Sequence[str]) -> list[str]:
+def release(outside: Outside, ids: Sequence[str], *, by: Person = NOBODY) -> list[str]:
     """A person has looked at held operations (or whole plans, by the plan's id): deliver them.
 
-    Scans that the circuit breaker held count from the next `ingest.settle` on.
+    Rules that were held are in force, and scans that the circuit breaker held count, from the next `ingest.settle` on.
     """
-    return _requeue(outside, ids, "held")
+    return _requeue(outside, ids, "held", "release", by)
 
 
-def _requeue(outside: Outside, ids: Sequence[str], state: OperationState) -> list[str]:
+def _requeue(outside: Outside, ids: Sequence[str], state: OperationState, action: str, by: Person) -> list[str]:
     with outside.store.begin() as unit:
         chosen = _chosen(unit, ids, state)
         for row in chosen:
             unit.update_operation(row.id, state=_RELEASED.get(row.operation, "queued"), ended_at=None, answer="")
+            if row.operation == RULES:
+                unit.update_operation(row.id, details={**row.details, "released_by": by.name})
+        unit.add_acts(_acts(chosen, action, by, outside.clock()))
         outside.queue.put(unit, [row for row in chosen if row.operation not in _RELEASED])
     return [row.id for row in chosen]
 
 
-def drop(outside: Outside, ids: Sequence[str]) -> list[str]:
-    """Do not deliver these. A ticket whose creation is dropped is not planned again in its iteration."""
+def drop(outside: Outside, ids: Sequence[str], *, by: Person = NOBODY) -> list[str]:
+    """Do not deliver these. A ticket whose creation is dropped is not planned again in its iteration; changed rules are
+    not judged again before the files change."""
+    now = outside.clock()
     with outside.store.begin() as unit:
         chosen = _chosen(unit, ids, "held") if not ids else _chosen(unit, ids, "held", "refused", "queued")
         for row in chosen:
-            unit.update_operation(row.id, state="dropped", ended_at=outside.clock(), answer="dropped by a person")
+            unit.update_operation(row.id, state="dropped", ended_at=now, answer=f"dropped by {by.name}")
             if row.operation == "create" and unit.ticket(row.identifier):
                 unit.update_ticket(row.identifier, gone=True)
+        unit.add_acts(_acts(chosen, "drop", by, now))
     return [row.id for row in chosen]
+
+
+def _acts(rows: Iterable[OperationRow], action: str, by: Person, now: datetime) -> list[Act]:
+    return [Act(now, by.name, by.via, action, row.id) for row in rows]
 
 
 def _chosen(unit: Unit, ids: Sequence[str], *states: OperationState) -> list[OperationRow]:

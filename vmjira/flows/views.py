@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
-from vmjira.domain.frames import ENDINGS, LEDGER, empty
+from vmjira.domain.frames import ENDINGS, EXPLOITATION, LEDGER, empty
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.plan import neighbours
 from vmjira.domain.report import all_rows, diff_rows, own_rows
@@ -25,9 +25,19 @@ from vmjira.domain.ticket import (
     TicketRow,
     TicketView,
 )
-from vmjira.flows.knowledge import HOSTS, ITERATION_NAMES, VULNERABILITIES, iterations_of, part_name, running_of
+from vmjira.flows.knowledge import (
+    EXPLOITS,
+    HOSTS,
+    ITERATION_NAMES,
+    VULNERABILITIES,
+    iterations_of,
+    part_name,
+    running_of,
+)
 from vmjira.flows.ports import Store
 
+#: The lists that are attached to a ticket.
+Report = Literal["own", "all", "diff"]
 #: Iterations that the picture shows.
 HISTORY = 12
 #: Vulnerabilities of a host that a line of a comment names.
@@ -74,6 +84,7 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
         own_rows=own_rows(now, *place),
         all_rows=all_rows(then, *place) if then else None,
         diff_rows=diff_rows(then, *place) if then else None,
+        enriched=EXPLOITS in kept.parts,
         zone=rulebook.policy.timezone,
     )
 
@@ -108,6 +119,17 @@ def hosts_behind(store: Store, row: TicketRow) -> dict[str, list[str]]:
     return {name: lists.filter(pl.col("membership") == name)["host"].to_list() for name in MEMBERSHIPS}
 
 
+def report_rows(store: Store, row: TicketRow, rulebook: Rulebook, kind: Report) -> pl.DataFrame:
+    """REPORT: what one of the ticket's attachments shows, with the same rows; `all` and `diff` as of its iteration."""
+    kept = _read(store, row)
+    category = rulebook.category(row.category) or Category(row.category, row.category, "")
+    place = (category, row.range, row.ordinal)
+    if kind == "own":
+        return own_rows(_cell(store, kept.parts, row), *place)
+    then = _cell(store, kept.then_parts, row)
+    return all_rows(then, *place) if kind == "all" else diff_rows(then, *place)
+
+
 def _read(store: Store, row: TicketRow) -> _Kept:
     with store.reading() as unit:
         return _Kept(
@@ -130,6 +152,7 @@ def _cell(store: Store, parts: Mapping[str, str], row: TicketRow) -> Knowledge:
         hosts=store.scan(parts[HOSTS]).filter(hosts).collect(),
         vulnerabilities=store.scan(parts[VULNERABILITIES]).filter(texts).collect(),
         iterations=store.scan(parts[ITERATION_NAMES]).collect(),
+        exploitation=store.scan(parts[EXPLOITS]).filter(texts).collect() if EXPLOITS in parts else empty(EXPLOITATION),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from vmjira.domain.rulebook import Category, Policy, Range
 from vmjira.domain.ticket import Iteration, TicketView
@@ -53,6 +55,10 @@ class Renderer:
         """The reports whose frames the view has, and the picture. Raises VmjiraError if one row exceeds `limit`."""
         picture = File(f"{view.identifier}.png", chart.png(view.history), "image/png")
         return reports.reports(view, limit) + [file for file in [picture] if len(file.content) <= limit]
+
+    def csv(self, report: pl.DataFrame, *, enriched: bool = False) -> Iterator[bytes]:
+        """A report as one CSV, however large, piece by piece."""
+        return reports.chunks(reports.titled(report, enriched=enriched))
 
     def title(self, policy: Policy, category: Category, range_: Range, iteration: Iteration) -> str:
         return titles.title(policy, category, range_, iteration)

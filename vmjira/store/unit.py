@@ -12,18 +12,23 @@ from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, sel
 
 from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow, TopHost
 from vmjira.errors import VmjiraError
+from vmjira.flows.looking import Act
 from vmjira.flows.ports import (
     AcceptanceRow,
     AttachmentRow,
     Conflict,
     DeliveryRow,
     DeliveryState,
+    Editors,
+    EnrichmentRow,
     EventRow,
     FiringRow,
     FiringState,
     Mark,
+    OfferedRules,
     OperationRow,
     OperationState,
+    RulesPeriod,
     RulesRow,
     ScanRow,
     SlotRow,
@@ -33,6 +38,8 @@ from vmjira.flows.ports import (
 from vmjira.store import clock, tally
 from vmjira.store import tables as t
 from vmjira.store.heard import heard
+from vmjira.store.looking import SqlLooking
+from vmjira.store.rescans import SqlRescans
 from vmjira.store.statements import add, add_new, change, fetch, fetch_one, greatest, put, rows_of
 
 #: What planning decides of a ticket that exists; all else belongs to delivery.
@@ -49,6 +56,10 @@ class SqlUnit:
     def connection(self) -> Connection:
         return self._connection
 
+    @property
+    def look(self) -> SqlLooking:
+        return SqlLooking(self._connection)
+
     # rules
 
     def rules_in_force(self) -> RulesRow | None:
@@ -59,10 +70,45 @@ class SqlUnit:
     def rules(self, digest: str) -> RulesRow | None:
         return fetch_one(self._connection, RulesRow, rows_of(t.rules, RulesRow).where(t.rules.c.digest == digest))
 
-    def put_rules(self, row: RulesRow) -> None:
-        """From now on `row` is in force, also if it once was before."""
+    def put_rules(self, row: RulesRow, *, how: str = "", released_by: str = "", editors: Editors | None = None) -> None:
         sequence = greatest(self._connection, t.rules, "sequence") + 1
         put(self._connection, t.rules, [vars(row) | {"sequence": sequence}])
+        period = RulesPeriod(row.digest, row.since, how, released_by, editors or {})
+        add(self._connection, t.rule_periods, [vars(period)])
+
+    def rules_periods(self) -> list[RulesPeriod]:
+        query = rows_of(t.rule_periods, RulesPeriod).order_by(t.rule_periods.c.number)
+        return fetch(self._connection, RulesPeriod, query)
+
+    def offered_rules(self, digest: str) -> OfferedRules | None:
+        query = rows_of(t.offered_rules, OfferedRules).where(t.offered_rules.c.digest == digest)
+        return fetch_one(self._connection, OfferedRules, query)
+
+    def offer_rules(self, row: OfferedRules) -> None:
+        put(self._connection, t.offered_rules, [vars(row)])
+
+    def rules_named(self, beginning: str) -> dict[str, Mapping[str, str]]:
+        named: dict[str, Mapping[str, str]] = {}
+        for table in (t.offered_rules, t.rules):
+            query = select(table.c.digest, table.c.files).where(table.c.digest.startswith(beginning, autoescape=True))
+            named |= {row.digest: row.files for row in self._connection.execute(query)}
+        return named
+
+    # catalogues of exploitation
+
+    def enrichment(self) -> EnrichmentRow | None:
+        newest = rows_of(t.enrichments, EnrichmentRow).order_by(t.enrichments.c.sequence.desc()).limit(1)
+        return fetch_one(self._connection, EnrichmentRow, newest)
+
+    def enrichments(self) -> list[EnrichmentRow]:
+        """In the order in which they were taken."""
+        return fetch(
+            self._connection, EnrichmentRow, rows_of(t.enrichments, EnrichmentRow).order_by(t.enrichments.c.sequence)
+        )
+
+    def put_enrichment(self, row: EnrichmentRow) -> None:
+        sequence = greatest(self._connection, t.enrichments, "sequence") + 1
+        put(self._connection, t.enrichments, [vars(row) | {"sequence": sequence}])
 
     # scans and what they did to the ledger
 
@@ -203,6 +249,9 @@ class SqlUnit:
     def update_operation(self, id: str, **changes: Any) -> None:
         change(self._connection, t.operations, {"id": id}, changes)
 
+    def add_acts(self, acts: Iterable[Act]) -> None:
+        add(self._connection, t.audit, [vars(act) for act in acts])
+
     # webhooks as they came in
 
     def add_delivery(self, row: DeliveryRow) -> bool:
@@ -217,6 +266,11 @@ class SqlUnit:
         """The newest first."""
         query = rows_of(t.deliveries, DeliveryRow).order_by(t.deliveries.c.received_at.desc()).limit(limit)
         return fetch(self._connection, DeliveryRow, query.where(t.deliveries.c.state.in_(states)) if states else query)
+
+    def queued_deliveries(self, issue: str) -> list[str]:
+        columns = t.deliveries.c
+        query = select(columns.id).where(columns.issue == issue, columns.state == "queued")
+        return list(self._connection.scalars(query))
 
     def heard(self, *, limit: int, offset: int = 0) -> list[DeliveryRow]:
         return heard(self._connection, limit=limit, offset=offset)
@@ -235,6 +289,10 @@ class SqlUnit:
         if identifier is not None:
             query = query.where(t.acceptances.c.identifier == identifier)
         return fetch(self._connection, AcceptanceRow, query)
+
+    @property
+    def rescans(self) -> SqlRescans:
+        return SqlRescans(self._connection)
 
     # what happened last
 

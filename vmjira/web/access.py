@@ -38,7 +38,7 @@ class Access:
             return check_signature(self.secret, body, headers.get(SIGNATURE, ""))
         if self.path_secret:
             raise Refusal(403, "events are taken only at the address that ends in JIRA_WEBHOOK_PATH_SECRET")
-        source = _address(sender or "")
+        source = address_of(sender or "")
         if source is None or not source.is_loopback or FORWARDED in headers:
             raise Refusal(403, "events from other machines need JIRA_WEBHOOK_SECRET")
         return None
@@ -47,21 +47,22 @@ class Access:
         """Refusal unless the end of the address is the secret one, and the call comes from an allowed network."""
         if not self.path_secret or not hmac.compare_digest(segment.encode(), self.path_secret.encode()):
             raise Refusal(403, "the end of the address is not JIRA_WEBHOOK_PATH_SECRET")
-        source = self._source(headers, sender)
-        if source is None or not _among(source, self.networks):
+        source = source_of(headers, sender, self.proxies)
+        if source is None or not among(source, self.networks):
             raise Refusal(
                 403,
                 f"the call comes from {source or 'an unknown address'}, which is not in JIRA_WEBHOOK_NETWORKS; "
                 "if that is a proxy of yours, name it in VMJIRA_TRUSTED_PROXIES",
             )
 
-    def _source(self, headers: Headers, sender: str | None) -> IPv4Address | IPv6Address | None:
-        """The last address on the way to us that is no trusted proxy: anybody may have written what stands before."""
-        way = [*headers.get(FORWARDED, "").split(","), sender or ""]
-        while source := _address(way.pop()):
-            if not way or not _among(source, self.proxies):
-                return source
-        return None
+
+def source_of(headers: Headers, sender: str | None, proxies: Networks) -> IPv4Address | IPv6Address | None:
+    """The last address on the way to us that is no trusted proxy: anybody may have written what stands before."""
+    way = [*headers.get(FORWARDED, "").split(","), sender or ""]
+    while source := address_of(way.pop()):
+        if not way or not among(source, proxies):
+            return source
+    return None
 
 
 def check_signature(secret: str, body: bytes, signature: str) -> None:
@@ -76,7 +77,7 @@ def check_signature(secret: str, body: bytes, signature: str) -> None:
         raise Refusal(403, f"{SIGNATURE}: is not that of the body; is Jira's secret the same as JIRA_WEBHOOK_SECRET?")
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+def address_of(text: str) -> IPv4Address | IPv6Address | None:
     try:
         found = ip_address(text.strip())
     except ValueError:
@@ -84,5 +85,5 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return getattr(found, "ipv4_mapped", None) or found
 
 
-def _among(address: IPv4Address | IPv6Address, networks: Networks) -> bool:
+def among(address: IPv4Address | IPv6Address, networks: Networks) -> bool:
     return any(address in network for network in networks)

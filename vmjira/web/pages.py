@@ -1,91 +1,90 @@
-"""Pages: the matrix of cells with their numbers, the chain of tickets of a cell, and what was done and why."""
+"""Pages to look at: the matrix of cells, one cell, tickets, one ticket with its evidence and its lists."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, abort, render_template, request
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
 
-from vmjira.domain.rulebook import Category, Range, Rulebook
-from vmjira.flows.acceptances import all_acceptances, summary
-from vmjira.flows.ports import OperationState, Store
-from vmjira.flows.present import heard_json, operation_json, tickets_json
+from vmjira.domain.ticket import STATES as FINDING_STATES
+from vmjira.flows import lists
+from vmjira.flows.attention import needs_a_person
+from vmjira.flows.cells import cell as one_cell
+from vmjira.flows.evidence import evidence, find
+from vmjira.flows.evidence import ticket as one_ticket
+from vmjira.flows.looking import Page, Wanted, Which
+from vmjira.flows.overview import overview as matrix
+from vmjira.flows.views import Report, report_rows
+from vmjira.web.site import LAST, Site
 
-PAGE, EVENTS, LAST = 200, 50, 1_000_000
-STATES: tuple[OperationState, ...] = ("held", "waiting", "queued", "done", "refused", "dropped")
+KINDS: dict[str, Report] = {"own": "own", "all": "all", "diff": "diff"}
+WHICH: dict[str, Which] = {"living": "living", "overdue": "overdue", "all": "all"}
 
 
-def pages(
-    store: Callable[[], Store], rulebook: Callable[[], Rulebook | None], browse_url: str, clock: Callable[[], datetime]
-) -> Blueprint:
-    views = Blueprint("pages", __name__)
-
-    @views.app_context_processor
-    def common() -> dict[str, Any]:
-        rules = rulebook() or Rulebook()
-        names = {each.id: each.title for each in rules.categories} | {each.id: each.title for each in rules.ranges}
-        return {"browse": lambda key: f"{browse_url}/browse/{key}", "named": lambda id: names.get(id, id)}
-
+def add_pages(views: Blueprint, site: Site) -> None:
     @views.get("/")
     def overview() -> str:
-        with store().reading() as unit:
-            tickets = tickets_json(unit.tickets(), unit.cell_numbers())
-            cells = unit.cell_numbers()
-            states = {state: unit.count_operations(state) for state in STATES}
-            scans = unit.scans()[-10:]
-        rules = rulebook() or Rulebook()
-        newest = {(cell.category, cell.range): cell for cell in cells}  # in the order of their iterations
+        rules = site.rules()
+        with site.store().reading() as unit:
+            found = matrix(unit, rules, site.today(), page=page_number())
+            items = needs_a_person(unit, rules, site.problems(), site.clock())
+            scans, count = unit.look.scans(Page(limit=5))
+            states = unit.look.operation_states()
+        cells = {(each["category"], each["range"]): each for each in found["cells"]}
         return render_template(
-            "overview.html",
-            cells=newest,
-            categories=_in_order({category for category, _ in newest}, rules.categories),
-            ranges=_in_order({range_ for _, range_ in newest}, rules.ranges),
-            tickets=tickets,
-            states=states,
-            scans=reversed(scans),
+            "overview.html", found=found, cells=cells, items=items, scans=scans, scan_count=count, states=states
         )
 
     @views.get("/cells/<category>/<range_>")
     def cell(category: str, range_: str) -> str:
-        with store().reading() as unit:
-            numbers = [each for each in unit.cell_numbers(ranges=[range_]) if each.category == category]
-            rows = [each for each in unit.tickets(ranges=[range_]) if each.category == category]
-        if not numbers:
+        return render_template("cell.html", cell=one_cell(site.store(), category, range_, site.rules(), site.clock()))
+
+    @views.get("/tickets")
+    def tickets() -> str:
+        which = WHICH.get(request.args.get("which", ""), "living")
+        wanted = Wanted(which, request.args.get("category") or None, request.args.get("range") or None)
+        with site.store().reading() as unit:
+            found = lists.tickets(unit, wanted, site.today(), page_number())
+        return render_template("tickets.html", found=found, wanted=wanted, which=list(WHICH))
+
+    @views.get("/tickets/<identifier>")
+    def ticket(identifier: str) -> str | Answer:
+        state = request.args.get("state")
+        state = state if state in (*FINDING_STATES, "open") else None
+        with site.store().reading() as unit:
+            row = find(unit, identifier)
+            done = lists.operations(unit, [], 1, identifier=row.identifier)
+        if row.identifier != identifier:
+            return redirect(url_for("pages.ticket", identifier=row.identifier))
+        return render_template(
+            "ticket.html",
+            ticket=one_ticket(site.store(), identifier, site.rules(), site.today()),
+            evidence=evidence(site.store(), row, state, page_number()),
+            operations=done,
+        )
+
+    @views.get("/tickets/<identifier>/<kind>.csv")
+    def report(identifier: str, kind: str) -> Response:
+        if kind not in KINDS:
             abort(404)
-        return render_template(
-            "cell.html", category=category, range=range_, numbers=numbers, tickets=tickets_json(rows, numbers)
-        )
-
-    @views.get("/operations")
-    def operations() -> str:
-        page = max(request.args.get("page", 1, type=int), 1)
-        ticket = request.args.get("ticket") or None
-        with store().reading() as unit:
-            rows = unit.operations(identifier=ticket)
-        rows = rows[::-1]
-        shown = [operation_json(row) for row in rows[(page - 1) * PAGE : page * PAGE]]
-        return render_template(
-            "operations.html", operations=shown, page=page, more=len(rows) > page * PAGE, total=len(rows), ticket=ticket
-        )
-
-    @views.get("/events")
-    def events() -> str:
-        page = min(max(request.args.get("page", 1, type=int), 1), LAST)
-        with store().reading() as unit:
-            found = heard_json(unit, limit=EVENTS + 1, offset=(page - 1) * EVENTS)
-        return render_template("events.html", events=found[:EVENTS], page=page, more=len(found) > EVENTS)
-
-    @views.get("/acceptances")
-    def acceptances() -> str:
-        found = all_acceptances(store(), rulebook() or Rulebook(), clock())
-        return render_template("acceptances.html", acceptances=found, summary=summary(found))
-
-    return views
+        with site.store().reading() as unit:
+            row, enriched = find(unit, identifier), unit.enrichment() is not None
+        outside = site.outside()
+        rows = report_rows(site.store(), row, site.rules(), KINDS[kind])
+        content: Iterator[bytes] = outside.renderer.csv(rows, enriched=enriched)
+        name = {"Content-Disposition": f'attachment; filename="{row.identifier}.{kind}.csv"'}
+        return Response(content, content_type="text/csv; charset=utf-8", headers=name)
 
 
-def _in_order(used: set[str], rules: Iterable[Category | Range]) -> list[str]:
-    """Those in use in the order of the rules; what the rules no longer have comes last."""
-    known = [each.id for each in rules if each.id in used]
-    return known + sorted(used - set(known))
+def page_number() -> int:
+    return min(max(request.args.get("page", 1, type=int), 1), LAST)
+
+
+def with_args(**changes: Any) -> str:
+    """The address of this page with some of its arguments changed; None removes one."""
+    kept = {**request.view_args, **request.args.to_dict(), **changes} if request.view_args else {
+        **request.args.to_dict(), **changes
+    }  # fmt: skip
+    return url_for(str(request.endpoint), **{name: value for name, value in kept.items() if value is not None})

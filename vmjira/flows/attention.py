@@ -1,0 +1,132 @@
+"""What needs a person: what is held, refused, silent, broken. Each in words, with the page that tells more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from vmjira.domain.acceptance import ends_at
+from vmjira.domain.rulebook import Rulebook
+from vmjira.errors import Problem
+from vmjira.flows.acceptances import SOON
+from vmjira.flows.looking import LastScan, Page
+from vmjira.flows.operations import BREAKER, RULES
+from vmjira.flows.ports import Mark, Unit
+
+#: Notices that are told one by one.
+NOTICES = Page(limit=20)
+#: Seconds after which a worker that gives no beat does not count.
+STALE = 60.0
+#: With no worker, this much waiting means that nobody works.
+UNATTENDED = timedelta(minutes=15)
+#: A scanner is silent after so many of its usual pauses, and never sooner than after `PATIENCE`; of one with few scans
+#: nobody knows what is usual.
+PAUSES, PATIENCE, UNKNOWN_PACE = 2.0, timedelta(days=2), timedelta(days=30)
+Level = Literal["act", "look"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """`act`: something stands still until a person acts; `look`: worth a look."""
+
+    level: Level
+    title: str
+    text: str
+    page: str  # where more is told: operations, events, scanners, rules, acceptances
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+def needs_a_person(unit: Unit, rulebook: Rulebook, problems: Sequence[Problem], now: datetime) -> list[Item]:
+    """`problems`: of the rule files as they lie in the folder."""
+    items = [
+        *_held(unit),
+        *_refused(unit),
+        *_broken_rules(problems),
+        *_nobody_works(unit, now),
+        *_failed_events(unit),
+        *_doctor(unit.look.marks()),
+        *_silent(unit.look.last_scans(), now),
+        *_ending(unit, rulebook, now),
+    ]
+    return sorted(items, key=lambda item: item.level != "act")
+
+
+def held_plans(unit: Unit) -> dict[str, dict[str, int]]:
+    """Plans above the policy's limits: plan → kind of operation → how many. Notices are no plans."""
+    plans = {
+        plan: {kind: count for kind, count in kinds.items() if kind not in (BREAKER, RULES)}
+        for plan, kinds in unit.look.held_plans().items()
+    }
+    return {plan: kinds for plan, kinds in plans.items() if kinds}
+
+
+def _held(unit: Unit) -> Iterator[Item]:
+    for plan, kinds in held_plans(unit).items():
+        what = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
+        text = f"It exceeds the policy's limits, and nothing of it was sent: {what}."
+        yield Item("act", f"Plan {plan} waits for a release", text, "operations", {"state": "held"})
+    for row in unit.look.operations(["held"], NOTICES, kinds=[BREAKER, RULES])[0]:
+        title = "Changed rules are held" if row.operation == RULES else f"A scan of {row.identifier} is not believed"
+        yield Item("act", title, row.reason, "operations", {"state": "held"})
+
+
+def _refused(unit: Unit) -> Iterator[Item]:
+    rows, count = unit.look.operations(["refused"], Page(limit=1))
+    if rows:
+        title = f"The tracker refused {count} operation{'s' if count > 1 else ''}"
+        yield Item("act", title, f"The latest: {rows[0].answer}", "operations", {"state": "refused"})
+
+
+def _broken_rules(problems: Sequence[Problem]) -> Iterator[Item]:
+    if problems:
+        title = f"The rule files have {len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        yield Item("act", title, f"The rules that were in force before stay so. First: {problems[0]}", "rules")
+
+
+def _nobody_works(unit: Unit, now: datetime) -> Iterator[Item]:
+    oldest = min((since for since in unit.waiting_since().values() if since), default=now)
+    if now - oldest >= UNATTENDED and not unit.live_slots(now, stale_after=STALE):
+        text = f"The oldest of what waits has waited since {oldest:%Y-%m-%d %H:%M} UTC: start `vmjira worker`."
+        yield Item("act", "No worker is running", text, "operations", {"state": "queued"})
+
+
+def _failed_events(unit: Unit) -> Iterator[Item]:
+    if count := unit.look.failed_deliveries():
+        title = f"{count} event{'s' if count > 1 else ''} could not be handled"
+        yield Item("look", title, "What the tracker told is kept; the reason stands beside it.", "events")
+
+
+def _doctor(marks: Sequence[Mark]) -> Iterator[Item]:
+    """What the last `doctor` found wrong, if it left a mark: `problems` is how many, or what they are."""
+    for mark in marks:
+        wrong = mark.details.get("problems") if mark.name == "doctor" else None
+        if wrong:
+            many = isinstance(wrong, list)
+            text = "; ".join(map(str, wrong[:3])) if many else "`vmjira doctor` tells which, and how to mend them."
+            title = f"The doctor found {len(wrong) if many else wrong} problems"
+            yield Item("act", title, text, "scanners")
+
+
+def _silent(scans: Sequence[LastScan], now: datetime) -> Iterator[Item]:
+    for each in scans:
+        usual = (each.last - each.first) / (each.scans - 1) if each.scans > 2 else None
+        if now - each.last > (max(usual * PAUSES, PATIENCE) if usual is not None else UNKNOWN_PACE):
+            pace = f"; usually one comes every {_days(usual)}" if usual else ""
+            text = f"The last of {each.scans} scans ended {each.last:%Y-%m-%d}{pace}."
+            yield Item("look", f"{each.scanner} is silent for {(now - each.last).days} days", text, "scanners")
+
+
+def _days(usual: timedelta) -> str:
+    days = usual / timedelta(days=1)
+    return f"{days:.0f} days" if days >= 1.5 else "day" if days >= 0.75 else f"{days * 24:.0f} hours"
+
+
+def _ending(unit: Unit, rulebook: Rulebook, now: datetime) -> Iterator[Item]:
+    soon, zone = now + timedelta(days=SOON), rulebook.policy.timezone
+    ends = [ends_at(each, zone) for each in rulebook.acceptances]
+    ends += [row.accepted_until for row in unit.look.holding_acceptances(now)]
+    if count := sum(now < end <= soon for end in ends):
+        title = f"{count} accepted risk{'s' if count > 1 else ''} end{'s' if count == 1 else ''} soon"
+        yield Item("look", title, f"Within {SOON} days; what is seen afterwards opens again.", "acceptances")
