@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.clock.world import Shelf
 from tests.flows.jira import Jira
@@ -21,6 +23,14 @@ scanners:
   - {id: hq, type: nessus, url: 'https://hq', access_key: '${HQ_KEY}', fetch: 0 6 * * *, expect: 7d}
   - {id: push, type: upload}
 """
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A command configures the logging of its whole process."""
+    kept = structlog.get_config()
+    yield
+    structlog.configure(**kept)
 
 
 @pytest.fixture

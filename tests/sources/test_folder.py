@@ -56,11 +56,12 @@ def names(source: Folder) -> list[str]:
 # --- what is taken ----------------------------------------------------------------------------------------------------
 
 
-def test_files_are_taken_oldest_first_and_only_by_the_pattern(inbox: Path):
+def test_files_are_offered_by_the_pattern_and_only_they_know_when_their_scans_ended(inbox: Path):
     drop(inbox, "b.nessus", at=1_780_000_000)
     drop(inbox, "a.NESSUS", at=1_780_000_100)
     drop(inbox, "c.csv")
-    assert names(folder(inbox, "*.nessus")) == ["b.nessus", "a.NESSUS"]
+    assert names(folder(inbox, "*.nessus")) == ["a.NESSUS", "b.nessus"]
+    assert {scan.finished_at for scan in folder(inbox).listing().scans} == {None}
 
 
 @pytest.mark.parametrize("name", ["scan.nessus.part", "scan.tmp", ".scan.nessus", "scan.crdownload", "~scan.nessus"])

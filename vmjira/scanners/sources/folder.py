@@ -14,7 +14,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO
@@ -52,7 +52,8 @@ class Folder:
     # --- what there is ------------------------------------------------------------------------------------------------
 
     def listing(self) -> Listing:
-        """Complete files, and those whose taker died, the oldest first."""
+        """Complete files, and those whose taker died. When their scans ended only they themselves tell: the time of
+        change of a copy says nothing, and a scan that is folded after a newer one counts for nothing."""
         self._prepare()
         found: list[RemoteScan] = []
         passed: list[str] = []
@@ -69,7 +70,7 @@ class Folder:
             else:
                 found.append(scan)
         found += self._abandoned()
-        return Listing(tuple(sorted(found, key=lambda scan: (scan.finished_at, scan.name))), tuple(passed))
+        return Listing(tuple(sorted(found, key=lambda scan: scan.name)), tuple(passed))
 
     def _prepare(self) -> None:
         try:
@@ -204,7 +205,7 @@ def _scan(file: Path) -> RemoteScan | None:
     if not stat.S_ISREG(found.st_mode):
         return None
     id = hashlib.sha256(f"{file.name}\0{found.st_size}\0{found.st_mtime_ns}".encode()).hexdigest()[:24]
-    return RemoteScan(id, file.name, datetime.fromtimestamp(found.st_mtime, UTC))
+    return RemoteScan(id, file.name)
 
 
 def _lock(file: Path) -> IO[bytes] | None:
