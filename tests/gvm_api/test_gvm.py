@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -67,6 +67,12 @@ def test_of_a_long_history_the_newest_hundred_runs_are_looked_at(gvmd, source):
     listing = source().listing()
     assert [scan.id.partition("/")[2] for scan in listing.scans] == [run.id for run in runs[3:]]
     assert listing.passed_over == ("Daily: 3 runs are older than its newest 100",)
+
+
+def test_runs_that_ended_before_the_history_of_the_rule_are_not_offered(gvmd, source):
+    ended = datetime.now(UTC) - timedelta(days=2)
+    gvmd.scans("Weekly", "10.1.2.0/24", weekly(), weekly(end=ended.isoformat()))
+    assert [scan.finished_at for scan in source(history=timedelta(days=3)).listing().scans] == [ended]
 
 
 # --- end to end -------------------------------------------------------------------------------------------------------
