@@ -47,7 +47,7 @@ WEEKLY = RemoteScan(REF, "Weekly Boston", datetime(2026, 6, 5, 10, tzinfo=UTC))
 
 @pytest.fixture
 def qualys() -> Iterator[Qualys]:
-    qualys_api._MEMORY.clear()
+    qualys_api.REMEMBERED.clear()
     state = Qualys()
     server = serve(state)
     yield state
