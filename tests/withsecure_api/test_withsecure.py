@@ -206,6 +206,7 @@ def test_a_host_of_which_nothing_is_told_was_not_looked_at(elements, source, tmp
 
 def test_a_name_that_two_assets_share_is_no_host(elements, source, tmp_path):
     elements.assets.append({"Id": "a10", "Hostname": "other", "IpAddress": "10.1.2.9"})
+    elements.findings[("a10", "s2")] = [{"PluginGuidId": "0b0b"}]
     scan = read(source().download(RUN, tmp_path, nothing), tmp_path / "read")
     assert scan.hosts["ip"].to_list() == ["10.1.2.3"]
 
