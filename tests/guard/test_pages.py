@@ -81,7 +81,11 @@ def test_events_come_page_by_page(world: World):
     app = client(world)
     pages = [app.get(f"/events?page={number}").text for number in (1, 2, 3, 4)]
     assert [len(rows(page)) for page in pages] == [50, 50, 20, 0]
-    assert [("older" in page, "newer" in page) for page in pages[:3]] == [(True, False), (True, True), (False, True)]
+    assert [("older →" in page, "← newer" in page) for page in pages[:3]] == [
+        (True, False),
+        (True, True),
+        (False, True),
+    ]
     assert rows(pages[1])[0][0] == "2026-08-01 12:01:09"
 
 
