@@ -52,5 +52,4 @@ def test_every_answer_is_as_the_document_says(schema: Any, mode: str, record_pro
         with suppress(*IMPOSSIBLE):
             ask()
     record_property("cases", made)
-    print(f"{made} cases")
     assert made > 15

@@ -43,7 +43,7 @@ def site(gate: Gate | None = None) -> Flask:
     def never() -> Any:
         raise AssertionError("nobody gets that far")
 
-    app = create_app(never, lambda: Rulebook(), browse_url="", gate=gate)
+    app = create_app(never, Rulebook, browse_url="", gate=gate)
     app.add_url_rule("/who", "who", lambda: "{0.name} {0.role} {0.via}".format(_asking()))
     return app
 
