@@ -19,7 +19,7 @@ run: $(VENV)/.installed ## the server and one worker, with the settings of the e
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(WITH_DOTENV) $(BIN)/honcho -e /dev/null start
 
 test: $(VENV)/.installed-dev ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.installed-dev ## format, lint, types, who may import whom, and the rule files
 	$(BIN)/ruff format --check .

@@ -112,7 +112,7 @@ class _server:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self._run("initdb", "--auth=trust", "--username=vmjira", "--encoding=UTF8", "--no-sync", "--no-instructions")
-        options = f"-p {port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=50"
+        options = f"-p {port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=100"
         self._run("pg_ctl", "--wait", f"--log={self._folder}/log", f"--options={options}", "start")
         return f"postgresql+psycopg://vmjira@127.0.0.1:{port}/postgres"
 

@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,16 +19,17 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import structlog
 
 from vmjira import rulefiles
 from vmjira.domain.frames import Scan
-from vmjira.domain.rulebook import Policy, Rulebook
+from vmjira.domain.rulebook import Policy, Rulebook, Scanner
 from vmjira.errors import Problem, RulesInvalid
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.readahead import ReadAhead
-from vmjira.flows.rules import read_rules
+from vmjira.flows.rules import LastGood, read_rules
 from vmjira.rendering import Renderer, check_templates
 from vmjira.scanners import read_scan
 from vmjira.settings import Settings, load_settings
@@ -37,12 +38,18 @@ from vmjira.store import SqlStore, open_store
 if TYPE_CHECKING:
     from flask import Flask
 
-    from vmjira.flows.queue import Attempt
+    from vmjira.flows.fetch import Intake
+    from vmjira.flows.jobs import Tools
+    from vmjira.flows.queue import Attempt, Queue
+    from vmjira.rulefiles.places import Place
+    from vmjira.scheduling import Clock
     from vmjira.trackers.jira import JiraTracker
+    from vmjira.trackers.jira.doctor import Check
     from vmjira.web.access import Access
     from vmjira.web.gate import Gate
     from vmjira.web.metrics import TrackerCalls
     from vmjira.web.site import Parts
+    from vmjira.web.uploads import Taken
 
 #: Seconds between two beats of a worker, and after which a silent worker counts as dead.
 BEAT, STALE = 2.0, 15.0
@@ -87,6 +94,12 @@ class Application:
         return TrackerCalls()
 
     @cached_property
+    def queue(self) -> Queue:
+        from vmjira.flows.queue import Queue
+
+        return Queue(self.store.engine)
+
+    @cached_property
     def outside(self) -> Outside:
         """What flows may touch; the queue's tables are there."""
         from vmjira.flows import queue
@@ -95,12 +108,13 @@ class Application:
         queue.prepare(self.settings.database_url)
         return Outside(
             store=store,
-            queue=queue.Queue(store.engine),
+            queue=self.queue,
             renderer=Renderer(self.settings.rules / "templates"),
             tracker=lambda: self.tracker(),  # noqa: PLW0108  settings of the tracker are asked for when it is used
             tickets=ReadAhead(store),
             rulebook=rulefiles.load_texts,
             clock=lambda: datetime.now(UTC),
+            editors=lambda: rulefiles.editors(self.settings.rules),
         )
 
     def load_rules(self) -> Rulebook:
@@ -122,14 +136,17 @@ class Application:
         return {}
 
     @contextmanager
-    def reader(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Callable[[Path], list[Scan]]]:
-        """Reads scan files into a folder that lasts as long as the block."""
+    def reader(
+        self, progress: Callable[[int, int], None] | None = None, *, timezone: ZoneInfo | None = None
+    ) -> Iterator[Callable[[Path], list[Scan]]]:
+        """Reads scan files into a folder that lasts as long as the block. `timezone`, by default the policy's, is that
+        of times without a zone."""
         with TemporaryDirectory(prefix="vmjira-") as folder:
             count = iter(range(sys.maxsize))
 
             def read(file: Path) -> list[Scan]:
                 into = Path(folder) / str(next(count))
-                return read_scan(file, into, timezone=self._policy().timezone, progress=progress)
+                return read_scan(file, into, timezone=timezone or self._policy().timezone, progress=progress)
 
             yield read
 
@@ -144,12 +161,87 @@ class Application:
             return rulebook.policy
         return self.load_rules().policy if self.settings.rules.is_dir() else Policy()
 
+    def diagnose(self, rulebook: Rulebook) -> list[Check]:
+        """Everything that the doctor has to say about the tracker and these rules."""
+        from vmjira.trackers import jira
+
+        def where(places: Iterable[Place]) -> str:
+            found = rulefiles.where(rulebook.files, places)
+            return found and f"{self.settings.rules.name}/{found}"
+
+        return jira.diagnose(self.tracker(), rulebook, where)
+
+    @cached_property
+    def tools(self) -> Tools:
+        """What the jobs of the clock, and the commands about scanners, work with."""
+        from vmjira import scheduling
+        from vmjira.enrichment import read_catalogue
+        from vmjira.flows.jobs import Tools
+        from vmjira.scanners.sources import connect
+
+        return Tools(
+            outside=self.outside,
+            rules=LastGood(self.load_rules, self.rules_in_force),
+            load_rules=self.load_rules,
+            connect=lambda scanner: connect(scanner, self.settings.environ),
+            intake=self._intake,
+            diagnose=self.diagnose,
+            gap=lambda cron, rules: scheduling.gap(cron, rules.policy.timezone, self.outside.clock()),
+            read_catalogue=read_catalogue,
+            forget_work=self.queue.forget,
+        )
+
+    @contextmanager
+    def _intake(self, scanner: Scanner) -> Iterator[Intake]:
+        from vmjira.flows.fetch import Intake
+        from vmjira.incoming import incoming
+
+        with incoming(self.settings.data, scanner.id) as folder, self.reader(timezone=scanner.timezone) as read:
+            yield Intake(folder, read)
+
+    def clock(self) -> Clock:
+        """Says when jobs are due, by the rules as they are at that time."""
+        from vmjira import scheduling
+        from vmjira.flows.firings import ring
+        from vmjira.flows.jobs import crons
+
+        tools = self.tools
+
+        def timetable() -> scheduling.Timetable:
+            rulebook = tools.rules()
+            return scheduling.timetable(crons(rulebook), rulebook.policy.timezone)
+
+        def last() -> dict[str, datetime]:
+            with self.store.reading() as unit:
+                return {job: row.due for job, row in unit.last_firings().items()}
+
+        return scheduling.Clock(timetable, last, lambda job, due: ring(self.outside, job, due))
+
+    def scanners(self) -> Sequence[dict[str, Any]]:
+        """Every scanner of the rules, and how it does."""
+        from vmjira import scheduling
+        from vmjira.flows.silence import overview
+
+        def next_due(cron: str, rules: Rulebook) -> datetime | None:
+            return scheduling.next_due(cron, rules.policy.timezone, self.outside.clock())
+
+        return overview(self.outside, self.tools.rules(), self.tools.gap, next_due)
+
     def _handlers(self) -> dict[str, Attempt]:
         from vmjira.flows.deliver import attempt
-        from vmjira.flows.queue import DELIVER, REACT
+        from vmjira.flows.firings import fire
+        from vmjira.flows.jobs import run
+        from vmjira.flows.queue import DELIVER, JOB, REACT, RESCAN
         from vmjira.flows.react import react
+        from vmjira.flows.rescan import Reach, look_after
 
-        return {DELIVER: lambda id: attempt(self.outside, id), REACT: lambda id: react(self.outside, id)}
+        reach = Reach(self.tools.connect, self.tools.intake, self.load_rules)
+        return {
+            DELIVER: lambda id: attempt(self.outside, id),
+            REACT: lambda id: react(self.outside, id),
+            JOB: lambda id: fire(self.outside, lambda job: run(self.tools, job), id),
+            RESCAN: lambda id: look_after(self.outside, id, reach),
+        }
 
     @contextmanager
     def worker(self, *, threads: int = 8) -> Iterator[int]:
@@ -172,7 +264,8 @@ class Application:
                 if dead:
                     queue.take_over(dead)
                     with store.begin() as unit:
-                        for each in dead:
+                        live = unit.live_slots(now, stale_after=STALE)
+                        for each in set(dead) - set(live):  # else a successor has come meanwhile
                             unit.release_slot(each)
 
         thread = threading.Thread(target=beat, daemon=True, name="beat")
@@ -203,7 +296,7 @@ def _free_slots_of_the_dead(unit: Unit) -> None:
     """A worker of this machine that was killed cannot say so; its successor need not wait until it counts as dead."""
     for row in unit.slots():
         if row.host == socket.gethostname() and not _alive(row.pid):
-            unit.release_slot(row.slot)
+            unit.beat(row.slot, datetime.fromtimestamp(0, UTC))  # else nobody would take over what it left
 
 
 def _alive(pid: int) -> bool:
@@ -227,6 +320,7 @@ def web_app_of(application: Application) -> Flask:
     """The pages, and where the tracker sends its events. SettingsInvalid if anybody could send some."""
     from vmjira.flows.receive import Receiver
     from vmjira.web import create_app
+    from vmjira.web.uploads import Tokens, uploads
     from vmjira.web.webhooks import webhooks
 
     settings = application.settings
@@ -240,7 +334,35 @@ def web_app_of(application: Application) -> Flask:
     )
     receiver = Receiver(lambda: application.outside)
     app.register_blueprint(webhooks(receiver.receive, _access(settings)))
+    app.register_blueprint(
+        uploads(lambda files: _upload(application, files), Tokens(settings.upload_tokens), settings.upload_limit)
+    )
     return app
+
+
+def _upload(application: Application, files: Sequence[Path]) -> Taken:
+    """Ingest what was uploaded; what was read, in the order in which it was folded in."""
+    from vmjira.flows.ingest import ingest
+    from vmjira.scanners.summary import summary
+    from vmjira.web.uploads import Taken
+
+    found: list[tuple[datetime, dict[str, Any]]] = []
+    with application.reader() as reader:
+
+        def read(file: Path) -> list[Scan]:
+            scans = reader(file)
+            found.extend((scan.finished_at, summary(scan, Path(file.name))) for scan in scans)
+            return scans
+
+        report = ingest(application.outside, files, read, application.load_rules)
+    told = [each for _, each in sorted(found, key=lambda each: each[0])]
+    return Taken(
+        read=[{**each, "outcome": scan["outcome"]} for each, scan in zip(told, report.scans, strict=True)],
+        refused=[each["reason"].replace(f"{Path(each['path']).parent}{os.sep}", "") for each in report.refused],
+        new=any(scan["outcome"] == "folded" for scan in report.scans),
+        operations=len(report.operations),
+        rules=report.rules,
+    )
 
 
 def _gate(settings: Settings) -> Gate:

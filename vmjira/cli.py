@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from getpass import getuser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,9 +12,11 @@ import click
 from rich.progress import Progress
 
 from vmjira.bootstrap import Application, configure_logging
-from vmjira.cliparts import JSON, err, out, pass_app, print_json
+from vmjira.cliparts import JSON, err, out, pass_app, print_json, whoami
 from vmjira.domain.rulebook import Rulebook
+from vmjira.enrichcommand import enrich
 from vmjira.errors import VmjiraError
+from vmjira.scannercommands import scanners
 from vmjira.settings import load_settings
 from vmjira.shown import (
     show_acceptances,
@@ -25,9 +26,12 @@ from vmjira.shown import (
     show_ticket,
     show_tickets,
 )
+from vmjira.shownrules import show_rules_preview
 from vmjira.trackercommands import doctor, reconcile, webhook
 from vmjira.usercommands import users
 
+#: Operations that a person is shown one by one; a program gets all.
+MANY = 100
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 
@@ -121,15 +125,24 @@ def _deliver(app: Application) -> list[str]:
 
 @main.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--preview", is_flag=True, help="Also what the rules mean for what is known; with --json, one object.")
 @JSON
 @pass_app
-def plan(app: Application, files: Sequence[Path], as_json: bool) -> None:
-    """What would change in the tracker now, or if these files were ingested; sends and stores nothing."""
-    from vmjira.flows.preview import preview
+def plan(app: Application, files: Sequence[Path], preview: bool, as_json: bool) -> None:
+    """What would change in the tracker now, or if these files were ingested; sends and stores nothing.
+
+    Where the rule files were changed, also what moves where and why; with --preview in any case.
+    """
+    from vmjira.flows.preview import preview_all
 
     with app.reader() as read:
-        operations = preview(app.outside, files, read, app.load_rules)
-    print_json(operations) if as_json else show_operations(out, operations)
+        operations, rules = preview_all(app.outside, files, read, app.load_rules)
+    if as_json:
+        print_json({"operations": operations, "rules": rules} if preview else operations)
+        return
+    if preview or rules["changed"]:
+        show_rules_preview(out, rules)
+    show_operations(out, operations, at_most=MANY)
 
 
 @main.command()
@@ -186,6 +199,8 @@ def rules_check(app: Application, folder: Path | None) -> None:
     rulebook = rulefiles.load(folder)
     if problems := check_templates(folder / "templates"):
         raise RulesInvalid(problems)
+    for hint in rulefiles.hints(rulebook):
+        err.print(f"{folder.name}/{hint}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     out.print(
         f"{folder}: {len(rulebook.categories)} categories, {len(rulebook.ranges)} ranges, "
         f"{len(rulebook.acceptances)} acceptances, {len(rulebook.scanners)} scanners: all is well",
@@ -202,9 +217,11 @@ def rules_schema() -> None:
 
 
 main.add_command(doctor)
+main.add_command(enrich)
 main.add_command(reconcile)
 main.add_command(webhook)
 main.add_command(users)
+main.add_command(scanners)
 
 
 @main.command()
@@ -245,7 +262,7 @@ def _operation_command(name: str, flow_name: str, text: str) -> None:
         from vmjira.flows import operations as flow
 
         chosen: Callable[..., list[str]] = getattr(flow, flow_name)
-        done = chosen(app.outside, ids, by=flow.Person(getuser(), "command"))
+        done = chosen(app.outside, ids, by=flow.Person(whoami(), "command"))
         if name == "release":
             from vmjira.flows.ingest import settle
 

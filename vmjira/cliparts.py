@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import sys
 from typing import Any
@@ -15,6 +16,14 @@ JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 #: Where nobody looks at a terminal, tables are wide: what reads them wants whole words.
 out, err = Console(width=None if sys.stdout.isatty() else 200), Console(stderr=True)
 pass_app = click.make_pass_decorator(Application)
+
+
+def whoami() -> str:
+    """The user of the operating system who gives the command."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may know no name for its user
+        return "an unknown user"
 
 
 def print_json(value: Any) -> None:

@@ -29,6 +29,10 @@ class ScanUnreadable(VmjiraError):
     """A file is no scan that we can read. Nothing was changed; the text is the reason for a person."""
 
 
+class CatalogueUnreadable(VmjiraError):
+    """A catalogue of exploitation cannot be had, or is not what it should be. The last good one stays in use."""
+
+
 class ScannerError(VmjiraError):
     """A scanner's API did not do what we asked; the text names the scanner and says it in its own words."""
 

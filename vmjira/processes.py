@@ -49,7 +49,7 @@ def work(app: Application, threads: int) -> None:
         signal.signal(number, lambda *_: stop.set())
     if app.settings.metrics:
         app.tracker_calls.serve(app.settings.metrics)
-    with app.worker(threads=threads) as slot:
+    with app.worker(threads=threads) as slot, app.clock().running():
         log.info("worker ready", slot=slot, tracker=app.settings.jira_url)
         stop.wait()
     log.info("worker stopped", slot=slot)

@@ -17,7 +17,8 @@ from vmjira.errors import SettingsInvalid
 #: Every setting that the environment may give.
 NAMES = (
     "VMJIRA_DATA", "VMJIRA_DATABASE_URL", "VMJIRA_RULES", "VMJIRA_LISTEN", "VMJIRA_LOG", "VMJIRA_METRICS",
-    "VMJIRA_TRUSTED_PROXIES", "VMJIRA_USERS", "VMJIRA_OPERATORS", "VMJIRA_TRUSTED_HEADER", "VMJIRA_TRUSTED_ROLE_HEADER",
+    "VMJIRA_TRUSTED_PROXIES", "VMJIRA_UPLOAD_TOKENS", "VMJIRA_UPLOAD_LIMIT",
+    "VMJIRA_USERS", "VMJIRA_OPERATORS", "VMJIRA_TRUSTED_HEADER", "VMJIRA_TRUSTED_ROLE_HEADER",
     "JIRA_URL", "JIRA_BROWSE_URL", "JIRA_USER", "JIRA_TOKEN", "JIRA_SEARCH_LAG",
     "JIRA_WEBHOOK_SECRET", "JIRA_WEBHOOK_PATH_SECRET", "JIRA_WEBHOOK_NETWORKS",
 )  # fmt: skip
@@ -40,6 +41,8 @@ class Settings:
     webhook_path_secret: str = field(default="", repr=False)  # for a Jira that does not sign: the end of the address,
     webhook_networks: Networks = ()  # and where it may call from
     trusted_proxies: Networks = ()  # whose X-Forwarded-For is believed
+    upload_tokens: Mapping[str, str] = field(default_factory=dict, repr=False)  # SHA-256 of a token → its name
+    upload_limit: int = 2048 << 20  # bytes of one upload
     listen: str = "127.0.0.1:8600"
     log: str = "info"
     metrics: str = ""  # where a worker serves its metrics; empty: nowhere
@@ -48,6 +51,8 @@ class Settings:
     trusted_header: str = ""  # in which a trusted proxy names the user,
     trusted_role_header: str = ""  # and the user's roles or groups
     operators: frozenset[str] = frozenset()  # who may act, of those whom a proxy names
+    #: Everything that environment and `.env` say: what `${NAMES}` of rule files stand for.
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def require_jira(self) -> None:
         """Raise SettingsInvalid unless a tracker is configured."""
@@ -104,6 +109,10 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(
     lag = value.get("JIRA_SEARCH_LAG", "")
     if lag and not lag.replace(".", "", 1).isdigit():
         problems.append(f"JIRA_SEARCH_LAG: '{lag}' is no number of seconds")
+    tokens = _tokens(value.get("VMJIRA_UPLOAD_TOKENS", ""), problems)
+    limit = value.get("VMJIRA_UPLOAD_LIMIT") or "2048"
+    if not limit.isdigit() or not int(limit):
+        problems.append(f"VMJIRA_UPLOAD_LIMIT: '{limit}' is no number of megabytes; e.g. 2048")
     path_secret, networks = value.get("JIRA_WEBHOOK_PATH_SECRET", ""), value.get("JIRA_WEBHOOK_NETWORKS", "")
     if path_secret and not re.fullmatch(r"[A-Za-z0-9_-]{20,200}", path_secret):
         problems.append(
@@ -131,6 +140,8 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(
         webhook_path_secret=path_secret,
         webhook_networks=allowed,
         trusted_proxies=proxies,
+        upload_tokens=tokens,
+        upload_limit=int(limit) << 20,
         listen=listen,
         log=log,
         metrics=metrics,
@@ -139,6 +150,7 @@ def load_settings(environ: Mapping[str, str] | None = None, dotenv: Path = Path(
         trusted_header=header,
         trusted_role_header=role_header,
         operators=operators,
+        environ=given,
     )
 
 
@@ -165,6 +177,21 @@ def _networks(name: str, text: str, problems: list[str]) -> Networks:
         except ValueError as error:
             problems.append(f"{name}: {error}; write networks as 10.1.0.0/16, single addresses as 10.1.2.3")
     return tuple(found)
+
+
+def _tokens(text: str, problems: list[str]) -> dict[str, str]:
+    """Digests of tokens, separated by commas or blanks, each perhaps as `name:digest`. None is ever repeated."""
+    found = {}
+    for number, each in enumerate(text.replace(",", " ").split(), 1):
+        name, _, digest = each.rpartition(":")
+        if re.fullmatch(r"[0-9a-fA-F]{64}", digest) and re.fullmatch(r"[A-Za-z0-9._-]{0,40}", name):
+            found[digest.lower()] = name or f"token {number}"
+        else:
+            problems.append(
+                f"VMJIRA_UPLOAD_TOKENS: entry {number} is no SHA-256 in hex (64 digits), perhaps with a name before it "
+                "as in ci:<digest>; make one with printf %s TOKEN | sha256sum, and never put the token itself there"
+            )
+    return found
 
 
 def _loopback(host: str) -> bool:

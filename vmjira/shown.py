@@ -67,14 +67,15 @@ def show_ticket(out: Console, ticket: Mapping[str, Any]) -> None:
 _HEAD = ("identifier", "key", "status", "closing", "closed_at", "reopened", "previous", "next")
 
 
-def show_operations(out: Console, operations: Sequence[Mapping[str, Any]]) -> None:
+def show_operations(out: Console, operations: Sequence[Mapping[str, Any]], *, at_most: int | None = None) -> None:
     columns = ["state", "operation", "ticket", "why", "answer", "id"]
     rows = (
         [each.get("state", "planned"), each["operation"], each["identifier"], each["reason"], each.get("answer", ""),
          each.get("id", "")]
-        for each in map(_told, operations)
+        for each in map(_told, operations[:at_most])
     )  # fmt: skip
-    out.print(_table(f"{len(operations)} operations", columns, rows))
+    more = "" if at_most is None or len(operations) <= at_most else f" (the first {at_most}; --json prints all)"
+    out.print(_table(f"{len(operations)} operations{more}", columns, rows))
 
 
 def _told(operation: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -103,6 +104,47 @@ def show_drift(out: Console, report: Any) -> None:
     rows = ((each.ticket, each.key, each.what, each.done) for each in report.drifts)
     title = f"Reconciled {since}: {report.read} tickets read, {len(report.drifts)} differences"
     out.print(_table(title, ["ticket", "key", "what differs", "what is done"], rows))
+
+
+def show_scanners(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
+    columns = ["scanner", "type", "fetch", "last run", "next run", "last scan", "#scans", "#refused", ""]
+    rows = (
+        [each["id"], each["type"], each["fetch"], _run(each["last_run"]), _moment(each["next_run"]),
+         each["last_scan"] and f"{each['last_scan']['name']} {_moment(each['last_scan']['finished_at'])}",
+         each["scans"], len(each["refused"]), "silent" if each["silent"] else ""]
+        for each in found
+    )  # fmt: skip
+    out.print(_table(f"{len(found)} scanners (times in UTC)", columns, rows))
+    for each in found:
+        for scan in each["refused"]:
+            about = f"{each['id']}: {scan['name']} (id {scan['id']}) was refused: {scan['why']}"
+            out.print(about, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def _run(run: Mapping[str, Any] | None) -> str:
+    return f"{_moment(run['due'])} {run['state']}: {run['words']}" if run else "never"
+
+
+def _moment(moment: str | None) -> str:
+    return (moment or "")[:16].replace("T", " ")
+
+
+def show_checks(out: Console, scanner: str, checks: Sequence[Any]) -> None:
+    rows = (("ok" if each.ok else "!!", each.what, "" if each.ok else each.how) for each in checks)
+    wrong = sum(not each.ok for each in checks)
+    out.print(_table(f"{scanner}: {len(checks)} checks, {wrong} wrong", ["", "what", "how to mend it"], rows))
+
+
+def show_fetched(out: Console, done: Sequence[Any]) -> None:
+    for each in done:
+        for row in each.taken:
+            out.print(f"{each.scanner}: {row.name}: {row.outcome}", markup=False, highlight=False, soft_wrap=True)
+        for why in each.passed_over:
+            out.print(f"{each.scanner}: not taken: {why}", markup=False, highlight=False, soft_wrap=True)
+        if not each.taken:
+            out.print(f"{each.scanner}: nothing new", markup=False, highlight=False, soft_wrap=True)
+    operations = sum(len(each.operations) for each in done)
+    out.print(f"{operations} operations planned", highlight=False)
 
 
 def show_webhooks(out: Console, found: Iterable[Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict, replace
 
 import click
@@ -20,17 +19,7 @@ from vmjira.shown import show_drift, show_findings, show_webhooks
 @pass_app
 def doctor(app: Application, as_json: bool) -> None:
     """Check the tracker against all that the rules name, and say how to mend what is wrong."""
-    from vmjira import rulefiles
-    from vmjira.rulefiles.places import Place
-    from vmjira.trackers import jira
-
-    rulebook = app.load_rules()
-
-    def where(places: Iterable[Place]) -> str:
-        found = rulefiles.where(rulebook.files, places)
-        return found and f"{app.settings.rules.name}/{found}"
-
-    findings = jira.diagnose(app.tracker(), rulebook, where)
+    findings = app.diagnose(app.load_rules())
     if as_json:
         print_json([asdict(each) for each in findings])
     else:

@@ -39,7 +39,7 @@ def test_a_close_before_the_fix_waits_and_is_reopened_with_the_list(world: World
     assert (row.closing, ticket.status, len(ticket.comments)) == ("waiting", "Done", 1)
     assert abs(row.closed_at - CLOSED) < timedelta(minutes=1)
     assert "2 findings are open on 2 hosts" in ticket.comments[0]
-    assert "after the next scan" in ticket.comments[0]
+    assert "the next scan of these hosts decides" in ticket.comments[0]
     assert A in ticket.comments[0] and B in ticket.comments[0]
 
     world.fold(scan(day(2), [A, B], [finding(A, "100")]))

@@ -12,6 +12,7 @@ from tests.decide.world import World
 from tests.domain.samples import day, scan
 from vmjira.domain.rulebook import TicketRules
 from vmjira.flows import react
+from vmjira.flows.events import parse
 from vmjira.flows.ports import DeliveryRow
 from vmjira.flows.react import look_again, read_issue
 from vmjira.trackers.jira import calls
@@ -86,6 +87,29 @@ def test_events_that_come_twice_late_and_out_of_order_decide_once(here: World) -
     row = here.row()
     assert (row.closing, len(here.ticket().comments)) == ("waiting", 1)
     assert abs(row.closed_at - CLOSED - timedelta(hours=2)) < timedelta(minutes=1)
+
+
+def test_all_events_of_a_ticket_that_wait_are_answered_by_one_look(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(here)
+    here.settle()
+    looks: list[str] = []
+    real = react.read_issue
+    monkeypatch.setattr(react, "read_issue", lambda outside, row: (looks.append(row.key or ""), real(outside, row))[1])
+    here.jira.at(CLOSED)
+    here.jira.close(here.key())
+    (*_, (_, body)) = here.jira.webhooks()
+    ids = [f"storm-{number}" for number in range(50)]
+    with here.store.begin() as unit:
+        for id_ in ids:
+            unit.add_delivery(DeliveryRow(id_, here.outside.clock(), {}, body, parse(body).issue))
+        unit.add_delivery(DeliveryRow("other", here.outside.clock(), {}, body, "77"))
+    assert [react.react(here.outside, id_) for id_ in ids] == [None] * 50
+    assert looks == [here.key()]
+    assert {here.delivery(id_).state for id_ in ids} == {"done"}
+    assert here.delivery("other").state == "queued"
+    assert "closed by" in here.delivery("storm-7").answer
 
 
 @pytest.mark.parametrize(

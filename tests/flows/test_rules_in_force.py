@@ -82,7 +82,7 @@ def test_rules_that_would_do_more_than_the_limits_allow_wait_for_a_person(world:
     world.fold(week(23, hours=1), {"10.1.0.3": [SMB]})  # goes by the previous rules
     assert world.known()[W23]["own"]["total"] == 4
     assert release(world.outside, [held.id]) == [held.id]
-    assert world.ingest().rules == "changed rules are in force now"
+    assert world.ingest().rules == "released rules are in force now"
     world.deliver()
     assert len(world.jira.by_identifier()) == 4 and world.operations("held", "refused", "queued") == []
 

@@ -93,7 +93,7 @@ def test_an_empty_vmjira_is_ready_and_has_no_ages(anywhere: World):
     assert checks["queue"] == {
         "ok": True,
         "workers": 0,
-        "oldest_seconds": {"react": None, "deliver": None},
+        "oldest_seconds": {"react": None, "deliver": None, "job": None},
     }
 
 

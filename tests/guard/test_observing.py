@@ -25,7 +25,7 @@ def test_each_call_is_told_once_with_its_status_whatever_became_of_it(script: Sc
     notes = Notes()
     settings = JiraSettings(url=script.url, token=Secret(TOKEN), read_timeout=2.0)
     tracker = connect(settings, calls_per_second=lambda: 1000.0, observe=notes)()
-    script.say("POST .*/comment", Answer(201, {}))
+    script.say("POST .*/comment", Answer(201, {"id": "1"}))
     script.say("POST .*/comment", Answer(400, {"errorMessages": ["no"]}))
     script.say("POST .*/comment", Answer(silent=True))
     tracker.comment("VM-1", "x")
@@ -40,7 +40,7 @@ def test_what_a_call_waited_for_our_own_limit_is_told(script: Script):  # noqa: 
     notes = Notes()
     settings = JiraSettings(url=script.url, token=Secret(TOKEN))
     tracker = connect(settings, calls_per_second=lambda: 2.0, observe=notes)()
-    script.say("POST .*/comment", Answer(201, {}), times=4)
+    script.say("POST .*/comment", Answer(201, {"id": "1"}), times=4)
     for _ in range(4):
         tracker.comment("VM-1", "x")
     assert 0.1 < sum(notes.waited) < 3

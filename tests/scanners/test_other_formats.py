@@ -168,7 +168,7 @@ def test_a_gvm_report_gives_findings_unmade_checks_and_hosts_without_results(rea
         ("10.1.2.3", f"{oid}80091"): ([], "low"),
         ("2001:DB8::1", f"{oid}1"): (["443/tcp"], "info"),
     }
-    assert scan.unmade.rows() == [("10.1.2.3", f"{oid}804489")]
+    assert scan.unmade.rows() == [("10.1.2.3", f"{oid}2"), ("10.1.2.3", f"{oid}804489")]  # an override, an error
     assert [(row["ip"], row["complete"]) for row in scan.hosts.iter_rows(named=True)] == [
         ("10.1.2.3", True),
         ("2001:db8::1", True),

@@ -250,6 +250,27 @@ def test_links_and_comments(jira, tracker):
         tracker.link(one, "VM-999", "Relates")
 
 
+def test_a_comment_is_edited_and_a_deleted_one_is_told(jira, tracker):
+    key = tracker.create(DRAFT).key
+    id = tracker.comment(key, "asked for")
+    assert tracker.edit_comment(key, id, "running") is True
+    assert [(each.id, each.body) for each in tracker.comments(key)] == [(id, "running")]
+    assert f"PUT issue/{key}/comment/{id}" in jira.calls()
+    jira.as_admin("DELETE", f"/rest/api/2/issue/{key}/comment/{id}")
+    assert tracker.edit_comment(key, id, "finished") is False
+    with pytest.raises(TicketGone):
+        tracker.edit_comment("VM-999", id, "x")
+
+
+def test_an_edit_that_is_not_allowed_is_refused_with_the_permission(tmp_path, flavour):
+    for jira in running(tmp_path, flavour, denied=("EDIT_OWN_COMMENTS",)):
+        tracker = jira.tracker()
+        key = tracker.create(DRAFT).key
+        id = tracker.comment(key, "asked for")
+        with pytest.raises(TrackerRefused, match="Edit Own Comments"):
+            tracker.edit_comment(key, id, "running")
+
+
 DONE = {"resolution": {"name": "Done"}}
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from vmjira.domain.frames import VULNERABILITIES
+from vmjira.domain.frames import EXPLOITED, VULNERABILITIES
 from vmjira.domain.rulebook import CONDITION_HOST_COLUMNS, Category
 
 _PER_FINDING = {"ports", *CONDITION_HOST_COLUMNS}
 _CHECK = ["scanner", "vulnerability_id", "severity"]
+_OF_CHECK = {*VULNERABILITIES, *EXPLOITED} - {*_CHECK}
 
 
 def categorise(findings: pl.DataFrame, catalogue: pl.DataFrame, categories: Sequence[Category]) -> pl.Series:
@@ -23,7 +24,7 @@ def categorise(findings: pl.DataFrame, catalogue: pl.DataFrame, categories: Sequ
     of_check = [i for i, condition in enumerate(conditions) if not _per_finding(condition)]
     of_finding = [i for i in range(len(conditions)) if i not in of_check]
     names = {column for condition in conditions for column in condition.meta.root_names()}
-    texts = catalogue.select("scanner", "vulnerability_id", *(names & VULNERABILITIES.keys() - {*_CHECK}))
+    texts = catalogue.select("scanner", "vulnerability_id", *(names & _OF_CHECK))
     checks = findings.select(_CHECK).unique().join(texts, on=_CHECK[:2], how="left")
     first = checks.select(*_CHECK, _first=_first(conditions, of_check))
     rows = findings.select(*_CHECK, *(names & _PER_FINDING)).join(first, on=_CHECK, how="left", maintain_order="left")

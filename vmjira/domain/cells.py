@@ -14,7 +14,7 @@ from vmjira.domain.rulebook import Rulebook
 
 @dataclass(frozen=True)
 class Cells:
-    """`hosts`: KNOWN_HOSTS, one row (the newest observation) for each host that matters."""
+    """`catalogue`: `Knowledge.texts`. `hosts`: KNOWN_HOSTS, the newest observation of each host that matters."""
 
     rulebook: Rulebook
     catalogue: pl.DataFrame

@@ -111,6 +111,19 @@ KNOWN_HOSTS: Schema = {
 #: The catalogue: VULNERABILITIES of all scans, newest text wins.
 CATALOGUE: Schema = VULNERABILITIES | {"as_of": Time}
 
+#: What catalogues outside of the scanners tell of exploitation: the columns that conditions may name.
+EXPLOITED: Schema = {
+    "kev": pl.Boolean(),  # listed as known to be exploited; null: no such list is known
+    "kev_due": pl.Date(),  # the day by which the list wants it repaired, the earliest of several
+    "epss": pl.Float64(),  # probability (0 to 1) that it is exploited in the next 30 days, the highest of several
+}
+
+#: One version of those catalogues: one row per CVE, in capitals. `kev` is null in all rows, or in none.
+CVES: Schema = {"cve": pl.String()} | EXPLOITED
+
+#: What of them is in use for each vulnerability of the catalogue; no row: nothing is known of it.
+EXPLOITATION: Schema = {"scanner": pl.String(), "vulnerability_id": pl.String()} | EXPLOITED
+
 #: Iterations of each range ("" for hosts in no range). `ordinal` grows with time, `label` is what people read.
 ITERATIONS: Schema = {
     "range": pl.String(),
@@ -127,6 +140,19 @@ BASELINE: Schema = {
     "round": pl.Int32(),  # ordinal of the round in which the scanner was last believed; null: not yet in this range
     "findings": pl.UInt32(),  # that it had then, informational ones too; null: not yet
     "pending": pl.UInt32(),  # that its newest observation has, if that is not believed; else null
+}
+
+
+#: What a change of rules moves: open findings, from where they belonged to where they belong.
+MOVES: Schema = {
+    "category": pl.String(),
+    "range": pl.String(),
+    "first_iteration": pl.Int32(),  # with the two above: the ticket they leave
+    "to_category": pl.String(),
+    "to_range": pl.String(),
+    "findings": pl.UInt32(),
+    "hosts": pl.UInt32(),
+    "examples": pl.List(pl.String()),  # keys of a few of these hosts
 }
 
 

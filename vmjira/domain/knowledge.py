@@ -9,7 +9,7 @@ from functools import partial
 import polars as pl
 
 from vmjira.domain.classify import newest
-from vmjira.domain.frames import BASELINE, CATALOGUE, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
+from vmjira.domain.frames import BASELINE, CATALOGUE, CVES, EXPLOITATION, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
 from vmjira.domain.iterations import NO_RANGE
 
 
@@ -22,6 +22,14 @@ class Knowledge:
     vulnerabilities: pl.DataFrame = field(default_factory=partial(empty, CATALOGUE))  # all
     iterations: pl.DataFrame = field(default_factory=partial(empty, ITERATIONS))  # all
     baseline: pl.DataFrame = field(default_factory=partial(empty, BASELINE))  # all
+    exploitation: pl.DataFrame = field(default_factory=partial(empty, EXPLOITATION))  # all; as of the newest change …
+    cves: pl.DataFrame = field(default_factory=partial(empty, CVES))  # … and what the next one takes it from
+
+    @property
+    def texts(self) -> pl.DataFrame:
+        """`vulnerabilities` with the columns EXPLOITED: all that is known of each check."""
+        key = ["scanner", "vulnerability_id"]
+        return self.vulnerabilities.join(self.exploitation, on=key, how="left", maintain_order="left")
 
 
 def newer(hosts: pl.DataFrame, known: pl.DataFrame, scanner: str) -> pl.DataFrame:

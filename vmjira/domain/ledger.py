@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import polars as pl
 
@@ -12,13 +13,15 @@ from vmjira.domain import breaker
 from vmjira.domain.breaker import Trip
 from vmjira.domain.cells import Cells
 from vmjira.domain.classify import identify, merge, newest, ranges_of
-from vmjira.domain.frames import Scan, Time
+from vmjira.domain.exploitation import renew
+from vmjira.domain.frames import MOVES, Scan, Time, empty
 from vmjira.domain.iterations import NO_RANGE, assign, ordinals, running_ordinals
 from vmjira.domain.knowledge import Knowledge, learn, lost, newer, remember, within_ranges
 from vmjira.domain.lives import ELSEWHERE, NO_ROW, OPEN, advance, differs, end, found
 from vmjira.domain.observation import Observation, observe
 from vmjira.domain.rulebook import Rulebook
 
+EXAMPLES = 3  #: hosts that are named of each move
 _PIECE = 1_000_000  # lives looked at in one go: bounds the memory that a fold needs beside its input and its result
 
 
@@ -33,6 +36,7 @@ class Folded:
     unidentified: int = 0  # hosts of the scan with nothing that identifies them in their range; not folded
     trips: tuple[Trip, ...] = ()  # ranges of which the scan lost so much that it is not believed there
     healed: frozenset[str] = frozenset()  # ranges of which it has again what an earlier one had lost
+    moves: pl.DataFrame = field(default_factory=partial(empty, MOVES))  # what new rules moved
 
 
 def touched(known_hosts: pl.DataFrame, scan: Scan, rulebook: Rulebook) -> set[str]:
@@ -55,17 +59,12 @@ def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook) -> Folded:
     summary = newest(known.join(hosts, on="host", how="semi"))
     owners = summary["range"].fill_null(NO_RANGE).unique()
     iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=scan.rescan)
-    now = Knowledge(
-        knowledge.lives,
-        known,
-        learn(knowledge.vulnerabilities, scan.vulnerabilities, as_of=at),
-        iterations,
-        knowledge.baseline,
-    )
+    catalogue = learn(knowledge.vulnerabilities, scan.vulnerabilities, as_of=at)
+    now = renew(replace(knowledge, hosts=known, vulnerabilities=catalogue, iterations=iterations))
     observed = observe(scan, identified, _facts(hosts, summary, rounds))
     now, trips, healed = _guard(now, scan, breaker.found(merged, observed.counts()), rounds, rulebook)
     observed = replace(observed, doubted=frozenset(trip.range for trip in trips))
-    seen, changed = _observe(now, observed, Cells(rulebook, now.vulnerabilities, summary), rounds)
+    seen, changed = _observe(now, observed, Cells(rulebook, now.texts, summary), rounds)
     after, gone = _forget(seen, rulebook, at=at)
     skipped = frozenset(merged["host"]) - frozenset(hosts["host"])
     return Folded(after, changed | gone, rounds, skipped, identified["key"].null_count(), trips, healed)
@@ -102,7 +101,7 @@ def believe(knowledge: Knowledge, scan: Scan, rulebook: Rulebook, ranges: Collec
     running = running_ordinals(knowledge.iterations)
     summary = newest(knowledge.hosts.join(hosts, on="host", how="semi"))
     observed = observe(scan, identified, _facts(hosts, summary, running))
-    cells = Cells(rulebook, knowledge.vulnerabilities, summary)
+    cells = Cells(rulebook, knowledge.texts, summary)
     rest, heads = _split(knowledge.lives, pl.col("host").is_in(hosts["host"].implode()) & OPEN)
     rows = cells.place(observed.compare(heads, observed.match(heads), cells.columns))
     only_fixed = pl.when("fixed").then("at").alias("at")
@@ -121,7 +120,8 @@ def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime, befor
     at = at.astimezone(UTC)
     known = knowledge.hosts.with_columns(range=ranges_of(knowledge.hosts["ip"], rulebook))
     known = within_ranges(known, knowledge.hosts)
-    cells = Cells(rulebook, knowledge.vulnerabilities, newest(known))
+    now = renew(replace(knowledge, hosts=known, baseline=breaker.within(knowledge.baseline, known)))
+    cells = Cells(rulebook, now.texts, newest(known))
     lives, changed = knowledge.lives, frozenset[str]()
     if before and before.acceptances:
         lives, changed = _withdraw(lives, cells, replace(cells, rulebook=before), at=at)
@@ -132,9 +132,24 @@ def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime, befor
     iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=True)
     verdict = rows.with_columns(k=ordinals("to_range", rounds), own_k=ordinals("range", running_ordinals(iterations)))
     kept, begun = advance(heads, verdict, iterations)
-    baseline = breaker.within(knowledge.baseline, known)
-    now = Knowledge(pl.concat([rest, kept, begun]), known, knowledge.vulnerabilities, iterations, baseline)
-    return Folded(now, changed | _ranges(heads.filter(differs(heads, kept)), begun), rounds)
+    now = replace(now, lives=pl.concat([rest, kept, begun]), iterations=iterations)
+    changed |= _ranges(heads.filter(differs(heads, kept)), begun)
+    return Folded(now, changed, rounds, moves=_moves(heads, rows))
+
+
+def _moves(heads: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """MOVES of `heads` (LEDGER), where `rows` say, row by row, where they belong now. The largest first."""
+    moving = rows.select(pl.col("at").is_not_null() & ELSEWHERE).to_series()
+    key = ["category", "range", "first_iteration", "to_category", "to_range"]
+    return (
+        heads.select("host", "first_iteration")
+        .hstack(rows.select("category", "range", "to_category", "to_range"))
+        .filter(moving)
+        .group_by(key)
+        .agg(findings=pl.len(), hosts=pl.col("host").n_unique(), examples=pl.col("host").unique().sort().head(EXAMPLES))
+        .sort("findings", *key, descending=[True, *(False for _ in key)])
+        .select(pl.col(name).cast(kind) for name, kind in MOVES.items())
+    )
 
 
 def _withdraw(lives: pl.DataFrame, now: Cells, before: Cells, *, at: datetime) -> tuple[pl.DataFrame, frozenset[str]]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Kind = Literal[
     "create", "update", "relabel",
-    "verified", "closed", "waiting", "accepted", "unaccepted",  # comments
+    "verified", "closed", "progress", "waiting", "accepted", "unaccepted",  # comments
     "close", "reopen", "escalate",
 ]  # fmt: skip
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from vmjira.domain.decide import News, after_data
-from vmjira.domain.operation import Operation, count
+from vmjira.domain.operation import Kind, Operation, count
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook
 from vmjira.domain.ticket import CellNumbers, Iteration, OwnNumbers, TicketRow, identifier
 
@@ -29,13 +29,41 @@ class Plan:
 
     def exceeded(self, policy: Policy) -> str | None:
         """Why a person has to look at this plan first; None if it is within the policy's limits."""
-        limits = {"create": policy.limit_create, "close": policy.limit_close}
+        limits: dict[Kind, int] = {"create": policy.limit_create, "close": policy.limit_close}
         over = [
             f"{number} tickets to {kind}, limits.{kind} is {limit}"
             for kind, limit in limits.items()
-            if (number := sum(operation.operation == kind for operation in self.operations)) > limit
+            if (number := self.count(kind)) > limit
         ]
         return "; ".join(over) or None
+
+    def count(self, kind: Kind) -> int:
+        return sum(operation.operation == kind for operation in self.operations)
+
+    def shrunk(self, before: Mapping[str, TicketRow]) -> list[TicketRow]:
+        """The tickets that have fewer open findings than `before`."""
+        return [
+            row
+            for row in self.tickets
+            if (known := before.get(row.identifier)) is not None and row.own.open < known.own.open
+        ]
+
+
+def rules_exceeded(plan: Plan, before: Mapping[str, TicketRow], old: Policy, new: Policy) -> str | None:
+    """Why a person has to look first at what a change of rules does to the tickets as they are `before`.
+
+    Of each limit the stricter of the `old` and the `new` policy counts: whoever mistypes a limit opens no gate with it.
+    """
+    strict = replace(
+        new,
+        limit_create=min(old.limit_create, new.limit_create),
+        limit_close=min(old.limit_close, new.limit_close),
+        limit_move=min(old.limit_move, new.limit_move),
+    )
+    over = [plan.exceeded(strict)]
+    if (number := len(plan.shrunk(before))) > strict.limit_move:
+        over.append(f"{number} tickets lose open findings, limits.move is {strict.limit_move}")
+    return "; ".join(words for words in over if words) or None
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def state_at(k: int) -> pl.Expr:
 def _report(knowledge: Knowledge, lives: pl.DataFrame, category: Category, k: int) -> pl.DataFrame:
     """REPORT rows of the lives, the most severe first, then by host and vulnerability."""
     known = knowledge.hosts.join(lives, on="host", how="semi")
-    texts = knowledge.vulnerabilities.drop("severity", "as_of").with_columns(cvss=pl.coalesce("cvss3", "cvss2"))
+    texts = knowledge.texts.drop("severity", "as_of").with_columns(cvss=pl.coalesce("cvss3", "cvss2"))
     return (
         lives.with_columns(ticket=ticket_of(lives, knowledge.iterations), state=state_at(k))
         .with_columns(category=pl.lit(category.title), fixed_at=pl.when(pl.col("ended_as") == "fixed").then("ended_at"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from ipaddress import IPv4Address, IPv6Address
+from datetime import date, datetime, time, timedelta
+from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ Cadence = Literal["day", "week", "month", "scan"]
 IdentityKind = Literal["agent_uuid", "mac", "hostname", "netbios", "ip"]
 OnClose = Literal["verify", "strict", "trust"]
 
-#: What a condition in `where` may name: columns of vulnerabilities, plus `ports` and these of the host.
+#: What a condition in `where` may name: columns of vulnerabilities and of their exploitation, `ports`, and these.
 CONDITION_HOST_COLUMNS = ("ip", "hostname", "netbios", "os")
 
 
@@ -38,6 +38,13 @@ class Network:
     @property
     def size(self) -> int:
         return int(self.last) - int(self.first) + 1
+
+    def __str__(self) -> str:
+        """As people write it: one address, a network, or else a span."""
+        if self.size == 1:
+            return str(self.first)
+        blocks = list(summarize_address_range(self.first, self.last))
+        return str(blocks[0]) if len(blocks) == 1 else f"{self.first}-{self.last}"
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,78 @@ class Escalation:
 
 
 @dataclass(frozen=True)
+class Enrichment:
+    """Where catalogues of exploitation come from: an https address or a path each; None: not used."""
+
+    kev: str | None = None
+    epss: str | None = None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When each job is due that belongs to no scanner: cron expressions in the policy's time zone; None: never."""
+
+    reconcile: str | None = "*/15 * * * *"
+    doctor: str | None = "0 5 * * *"
+    acceptances: str | None = "30 5 * * *"
+    reminders: str | None = "0 7 * * *"
+    retention: str | None = "30 3 * * *"
+    schedule: str | None = "*/10 * * * *"
+    enrich: str | None = "0 4 * * *"
+    rules: str | None = "* * * * *"
+
+
+@dataclass(frozen=True)
+class Reminders:
+    """How long before and after the due date of an open ticket a comment says so, once each; None: never."""
+
+    before: timedelta | None = timedelta(days=3)
+    after: timedelta | None = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What the job `retention` may forget. Scans are never forgotten: the ledger is rebuilt from them."""
+
+    versions: int | None = None  # of the ledger, the newest so many; None: all
+    firings: timedelta = timedelta(days=30)  # what the clock did, and the queue's own record of all work
+
+
+@dataclass(frozen=True)
+class Hours:
+    """A part of each day, by the clock on the wall; one that ends before it begins goes over midnight."""
+
+    begin: time
+    end: time
+
+    def __str__(self) -> str:
+        return f"{self.begin:%H:%M} to {self.end:%H:%M}"
+
+    def hold(self, local: datetime) -> bool:
+        clock = local.time()
+        if self.begin < self.end:
+            return self.begin <= clock < self.end
+        return clock >= self.begin or clock < self.end
+
+    def next(self, local: datetime) -> datetime:
+        """When they begin next, in the zone of `local`."""
+        day = local.date() if local.time() < self.begin else local.date() + timedelta(days=1)
+        return datetime.combine(day, self.begin, tzinfo=local.tzinfo)
+
+
+@dataclass(frozen=True)
+class RescanRules:
+    """How hosts of closed tickets may be scanned again."""
+
+    enabled: bool = True
+    at_most: int = 2  # running at a time, on one scanner
+    hours: Hours | None = None  # in which rescans begin, in the policy's zone; None: at any time
+    cooldown: timedelta = timedelta(hours=12)  # between two rescans of one host
+    hosts: int = 256  # in one rescan
+    give_up: timedelta = timedelta(days=3)  # a rescan that has not begun, or not ended, after so long
+
+
+@dataclass(frozen=True)
 class Policy:
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     title: str = "{category.title} – {range.title} – Scan {iteration.number}"
@@ -92,8 +171,14 @@ class Policy:
     forget_after: timedelta | None = None  # None: never
     limit_create: int = 100  # a plan that creates more is held for a person
     limit_close: int = 500
+    limit_move: int = 500  # a change of rules that takes open findings out of more tickets is held for a person
     breaker: float = 0.2  # a scan that loses more of a range's hosts or findings is held for a person
     calls_per_second: float = 8.0  # to the tracker, by one process
+    enrichment: Enrichment = Enrichment()
+    schedule: Schedule = Schedule()
+    reminders: Reminders = Reminders()
+    retention: Retention = Retention()
+    rescan: RescanRules = RescanRules()
 
 
 @dataclass(frozen=True)
@@ -117,6 +202,7 @@ class Scanner:
     id: str
     type: str
     fetch: str | None = None  # cron expression
+    expect: timedelta | None = None  # at least so often a scan comes; None: judged by what came before
     timezone: ZoneInfo | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 

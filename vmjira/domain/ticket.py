@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from vmjira.domain.frames import Schema, Severity, Time
+from vmjira.domain.frames import EXPLOITED, Schema, Severity, Time
 from vmjira.domain.rulebook import Category, Range
 
 StatusCategory = Literal["new", "indeterminate", "done"]
@@ -41,6 +41,7 @@ REPORT: Schema = {
     "last_seen": Time,
     "fixed_at": Time,
     "ticket": pl.String(),  # identifier of the ticket that owns the finding
+    **EXPLOITED,
 }
 
 
@@ -140,6 +141,7 @@ class TicketRow:
     described: str = ""  # digest of our part as it stands in the tracker since then, blanks aside
     verified: bool = False  # a comment said that all own findings have ended
     created_at: datetime | None = None
+    answer: str = ""  # id of the comment that answers the last closing, and tells how its verification goes
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ class TicketView:
     own_rows: pl.DataFrame  # REPORT: own findings with their state now
     all_rows: pl.DataFrame | None  # REPORT: all open findings of the cell at the iteration; None: frozen, leave as sent
     diff_rows: pl.DataFrame | None  # REPORT: against the last iteration; None: frozen, leave as sent
+    enriched: bool = False  # catalogues of exploitation are in use: the columns EXPLOITED tell something
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))  # in which times are shown
 
 

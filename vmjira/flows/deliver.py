@@ -97,12 +97,15 @@ _HANDLERS = {
     "relabel": life.relabel,
     "verified": life.say_verified,
     "closed": life.say_closed,
+    "progress": life.say_progress,
     "waiting": life.say_waiting,
     "accepted": life.say_accepted,
     "unaccepted": life.say_unaccepted,
     "close": life.close,
     "reopen": life.reopen,
     "escalate": life.escalate,
+    "remind": life.remind,
+    "lapsed": life.say_lapsed,
     **REPAIRS,
 }
 

@@ -9,7 +9,16 @@ import polars as pl
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import identifier
 from vmjira.errors import VmjiraError
-from vmjira.flows.knowledge import HOSTS, ITERATION_NAMES, VULNERABILITIES, iterations_of, load, part_name, running_of
+from vmjira.flows.knowledge import (
+    EXPLOITS,
+    HOSTS,
+    ITERATION_NAMES,
+    VULNERABILITIES,
+    iterations_of,
+    load,
+    part_name,
+    running_of,
+)
 from vmjira.flows.ports import Outside
 from vmjira.flows.rules import rules_in_force
 
@@ -31,8 +40,10 @@ def explain(outside: Outside, host: str, vulnerability: str | None = None) -> di
         lives = lives.filter(pl.col("vulnerability_id") == vulnerability)
         if lives.is_empty():
             raise VmjiraError(f"host '{host}': vulnerability '{vulnerability}' was never found on it")
-    titles = base.part(VULNERABILITIES).select("scanner", "vulnerability_id", "title", "family")
-    rows = lives.join(titles, on=["scanner", "vulnerability_id"], how="left").sort("vulnerability_id", "first_seen")
+    key = ["scanner", "vulnerability_id"]
+    titles = base.part(VULNERABILITIES).select(*key, "title", "family")
+    rows = lives.join(titles, on=key, how="left").join(base.part(EXPLOITS), on=key, how="left")
+    rows = rows.sort("vulnerability_id", "first_seen")
     iterations = base.part(ITERATION_NAMES)
     labels, running = iterations_of(iterations), running_of(iterations)
     return {
@@ -86,6 +97,9 @@ def _finding(
         "title": row["title"],
         "family": row["family"],
         "severity": row["severity"],
+        "known exploited": row["kev"],
+        "known exploited due": str(row["kev_due"]) if row["kev_due"] else None,
+        "epss": row["epss"],
         "category": row["category"],
         "category because": f"the first condition that holds: {category.where}"
         if category

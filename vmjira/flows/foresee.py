@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import polars as pl
 
@@ -16,7 +17,7 @@ from vmjira.domain.acceptance import accept, reopen_accepted
 from vmjira.domain.breaker import Trip
 from vmjira.domain.classify import newest
 from vmjira.domain.digest import digests
-from vmjira.domain.frames import Scan, Schema, Time
+from vmjira.domain.frames import MOVES, Scan, Schema, Time, empty
 from vmjira.domain.ledger import Folded
 from vmjira.domain.plan import Plan, Situation, TicketFacts, Title, make_plan
 from vmjira.domain.rulebook import Rulebook
@@ -24,6 +25,7 @@ from vmjira.domain.statistics import host_numbers, own_numbers, refuted, top_hos
 from vmjira.domain.ticket import CellNumbers, HostNumbers, Iteration, OwnNumbers, TicketRow, TopHost
 from vmjira.flows.knowledge import (
     BEFORE,
+    EXPLOITS,
     HOSTS,
     ITERATION_NAMES,
     VULNERABILITIES,
@@ -49,6 +51,7 @@ class Outcome:
     unidentified: int = 0  # hosts with nothing to recognise them by
     trips: tuple[Trip, ...] = ()  # where the scan is not believed
     healed: frozenset[str] = frozenset()  # ranges of which it has again what an earlier one had lost
+    moves: pl.DataFrame = field(default_factory=partial(empty, MOVES))  # what changed rules move
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
         VULNERABILITIES: known.vulnerabilities,
         ITERATION_NAMES: known.iterations,
         BEFORE: known.baseline,
+        **({} if known.exploitation.is_empty() else {EXPLOITS: known.exploitation}),
         **{part_name(name): frame for name, frame in lives.items()},
     }
     running, iterations = running_of(known.iterations), iterations_of(known.iterations)
@@ -148,6 +152,7 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
             unidentified=folded.unidentified,
             trips=folded.trips,
             healed=folded.healed,
+            moves=folded.moves,
         )
 
     return planned(base.tickets)

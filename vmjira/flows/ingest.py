@@ -6,7 +6,7 @@ the plan and queues its delivery. A crash before the commit leaves only files th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
@@ -15,16 +15,14 @@ import polars as pl
 import structlog
 
 from vmjira.domain.frames import Scan
-from vmjira.domain.plan import Title
 from vmjira.domain.rulebook import Rulebook
-from vmjira.domain.ticket import TicketRow
-from vmjira.errors import RulesInvalid, ScanUnreadable
-from vmjira.flows import breaker
-from vmjira.flows.foresee import Outcome, foresee_belief, foresee_rules, foresee_scan
+from vmjira.errors import ScanUnreadable
+from vmjira.flows import breaker, rulewatch
+from vmjira.flows.foresee import Outcome, foresee_belief, foresee_scan
+from vmjira.flows.keep import keep, titles
 from vmjira.flows.knowledge import BEFORE, load
-from vmjira.flows.operations import RULES, commit, rows_of
-from vmjira.flows.ports import Conflict, EventRow, OperationRow, Outside, RulesRow, ScanRow, Unit
-from vmjira.flows.rules import read_rules, rules_in_force
+from vmjira.flows.ports import Conflict, EventRow, Outside, ScanRow, Unit
+from vmjira.flows.rules import rules_in_force
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +65,7 @@ def ingest(outside: Outside, files: Sequence[Path], read: ReadScan, load_rules: 
 def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[str, object]:
     """Fold one scan; done again from the start if somebody else moved the ledger meanwhile."""
     said: dict[str, object] = {"path": str(file), "scanner": scan.scanner, "finished_at": scan.finished_at.isoformat()}
+    said["digest"] = scan.digest
     while True:
         with outside.store.begin() as unit:
             if unit.scan_by_digest(scan.digest):
@@ -98,8 +97,9 @@ def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[st
 
 
 def settle(outside: Outside) -> list[str]:
-    """Let scans count that were not believed, and that a person released or a later scan bore out; what is planned."""
-    planned: list[str] = []
+    """Do what a person released: put rules in force, and let scans count that were not believed (those too that a later
+    scan bore out). Gives what is planned."""
+    planned = rulewatch.settle(outside)
     with outside.store.reading() as unit:
         due = breaker.due(unit)
         scans = {row.id: row for row in unit.scans()} if due else {}
@@ -130,113 +130,9 @@ def _believe(outside: Outside, row: ScanRow, range_: str) -> list[str]:
 
 def adopt_rules(outside: Outside, load_rules: LoadRules, report: Report) -> str:
     """Put changed rules in force, unless they are broken or their plan needs a person; then the old ones stay."""
-    with outside.store.begin() as unit:
-        now_in_force = unit.rules_in_force()
-    try:
-        rulebook = load_rules()
-    except RulesInvalid as error:
-        if now_in_force is None:
-            raise
-        log.error("rules not accepted", problems=[str(problem) for problem in error.problems])
-        return f"the rules in the folder are not valid, so those of {now_in_force.since:%Y-%m-%d %H:%M} stay:\n{error}"
-    if now_in_force and now_in_force.digest == rulebook.digest:
-        return ""
-    row = RulesRow(rulebook.digest, rulebook.files, outside.clock())
-    while True:
-        base = load(outside.store)
-        outcome = None
-        if base.version and now_in_force:
-            before = read_rules(outside.rulebook, now_in_force)
-            outcome = foresee_rules(base, rulebook, titles(outside, rulebook), at=row.since, before=before)
-        if outcome and (why := outcome.plan.exceeded(rulebook.policy)) and not _released(outside, rulebook):
-            return _hold_rules(outside, rulebook, why)
-        try:
-            rows = _adopt(outside, row, outcome, rulebook)
-        except Conflict:
-            continue
-        report.operations += [each.id for each in rows]
-        log.info("rules in force", digest=rulebook.digest[:12], operations=len(rows))
-        return "changed rules are in force now" if now_in_force else "first rules are in force now"
-
-
-def _adopt(outside: Outside, row: RulesRow, outcome: Outcome | None, rulebook: Rulebook) -> list[OperationRow]:
-    if outcome is None:
-        with outside.store.begin() as unit:
-            unit.put_rules(row)
-        return []
-
-    def record(unit: Unit) -> None:
-        unit.put_rules(row)
-
-    return keep(outside, outcome, rulebook, EventRow(0, "rules", None, "", row.since), record=record)
-
-
-def _hold_rules(outside: Outside, rulebook: Rulebook, why: str) -> str:
-    row = OperationRow(
-        f"rules:{rulebook.digest[:12]}", RULES, RULES, f"changed rules would exceed the limits: {why}",
-        {"digest": rulebook.digest}, "held", plan=f"rules:{rulebook.digest[:12]}", planned_at=outside.clock(),
-    )  # fmt: skip
-    with outside.store.begin() as unit:
-        if unit.operation(row.id) is None:
-            unit.add_operations([row])
-    log.warning("rules held", why=why)
-    return (
-        f"the changed rules are held, the previous ones stay in force: {why}; look at `vmjira plan`, then "
-        f"`vmjira operations release {row.id}` and ingest again, or mend the rules"
-    )
-
-
-def _released(outside: Outside, rulebook: Rulebook) -> bool:
-    with outside.store.begin() as unit:
-        row = unit.operation(f"rules:{rulebook.digest[:12]}")
-    return row is not None and row.state == "done"
-
-
-def keep(
-    outside: Outside,
-    outcome: Outcome,
-    rulebook: Rulebook,
-    event: EventRow,
-    *,
-    record: Callable[[Unit], int | None],
-    decided: TicketRow | None = None,
-) -> list[OperationRow]:
-    """Write the new parts, then commit everything at once: `event` tells the cause, and `record` adds it and gives the
-    scan's id, if any. Raises Conflict if somebody else moved the ledger; the plan follows tickets by itself. `decided`:
-    a row as `record` makes it, and as the plan knows it already.
-    """
-    version, plan = outcome.base.version, f"v{outcome.base.version}"
-    paths = {name: f"ledger/{name}/{version}-{uuid4().hex[:8]}.parquet" for name in outcome.parts}
-    for name, path in paths.items():
-        outside.store.write(path, outcome.parts[name])
-    while True:
-        held = outcome.plan.exceeded(rulebook.policy) if event.kind == "scan" else None
-        rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
-        with outside.store.begin() as unit:
-            fresh = unit.tickets(ranges={row.range for row in outcome.plan.tickets})
-            tickets = {**outcome.before, **{row.identifier: row for row in fresh}}
-            if decided:
-                tickets[decided.identifier] = decided
-            if _as_planned_from(outcome, tickets):
-                unit.move_ledger(replace(event, version=version, scan=record(unit), rules=rulebook.digest), paths)
-                unit.put_cell_numbers(outcome.cells)
-                unit.put_tickets(outcome.plan.tickets)
-                stored = commit(outside, unit, rows)
-                break
-        outcome = outcome.again(tickets)
-    if held:
-        log.warning("plan held", plan=plan, why=held)
-    return stored
-
-
-def _as_planned_from(outcome: Outcome, tickets: Mapping[str, TicketRow]) -> bool:
-    """Nobody closed, reopened or deleted a ticket of the plan while it was made; the rest of a row is delivery's."""
-
-    def decided(row: TicketRow | None) -> object:
-        return row and (row.closing, row.closed_at, row.reopened, row.noted, row.verified, row.gone)
-
-    planned = [row.identifier for row in outcome.plan.tickets]
-    return all(decided(outcome.before.get(name)) == decided(tickets.get(name)) for name in planned)
+    verdict = rulewatch.look(outside, load_rules)
+    report.operations += verdict.operations
+    return verdict.words
 
 
 def _scan_row(file: Path, scan: Scan, folder: str, outside: Outside) -> ScanRow:
@@ -247,8 +143,3 @@ def _scan_row(file: Path, scan: Scan, folder: str, outside: Outside) -> ScanRow:
         records=scan.records, records_by_severity=scan.records_by_severity, warnings=scan.warnings,
         unreadable=scan.unreadable, rescan=scan.rescan, folded_at=outside.clock(),
     )  # fmt: skip
-
-
-def titles(outside: Outside, rulebook: Rulebook) -> Title:
-    """Words for a ticket's title, by the policy of these rules."""
-    return lambda category, range_, iteration: outside.renderer.title(rulebook.policy, category, range_, iteration)

@@ -1,23 +1,32 @@
 """What is known, as it lies in the store: loaded by parts, so that a scan of one office reads and writes one office.
 
-Parts: one per range (its lives), and four for all: `_hosts`, `_vulnerabilities`, `_iterations`, `_baseline`.
+Parts: one per range (its lives), and five for all: `_hosts`, `_vulnerabilities`, `_iterations`, `_baseline`, and
+`_exploitation` as soon as a catalogue of it was taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import polars as pl
 
-from vmjira.domain.frames import BASELINE, CATALOGUE, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
+from vmjira.domain.frames import BASELINE, CATALOGUE, CVES, EXPLOITATION, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.ticket import CellNumbers, Iteration, TicketRow
-from vmjira.flows.ports import Store
+from vmjira.flows.ports import EnrichmentRow, Store
 
 HOSTS, VULNERABILITIES, ITERATION_NAMES, BEFORE = "_hosts", "_vulnerabilities", "_iterations", "_baseline"
+EXPLOITS = "_exploitation"
 NO_RANGE = "_none"
-_COMMON = {HOSTS: KNOWN_HOSTS, VULNERABILITIES: CATALOGUE, ITERATION_NAMES: ITERATIONS, BEFORE: BASELINE}
+_COMMON = {
+    HOSTS: KNOWN_HOSTS,
+    VULNERABILITIES: CATALOGUE,
+    ITERATION_NAMES: ITERATIONS,
+    BEFORE: BASELINE,
+    EXPLOITS: EXPLOITATION,
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,8 @@ class Base:
     names: frozenset[str]  # parts that exist
     tickets: Mapping[str, TicketRow] = field(default_factory=dict)
     cells: Mapping[tuple[str, str, int], CellNumbers] = field(default_factory=dict)
+    enrichment: str | None = None  # digest of the catalogues of exploitation that a change takes from, …
+    cves: Callable[[], pl.DataFrame] = field(default=partial(empty, CVES))  # … and what they tell
 
     def knowledge(self, ranges: Collection[str]) -> Knowledge:
         """Everything common, and the lives of these ranges ("" for none)."""
@@ -39,6 +50,8 @@ class Base:
             vulnerabilities=self.part(VULNERABILITIES),
             iterations=self.part(ITERATION_NAMES),
             baseline=self.part(BEFORE),
+            exploitation=self.part(EXPLOITS),
+            cves=self.cves(),
         )
 
     @property
@@ -84,11 +97,19 @@ def load(store: Store, version: int | None = None) -> Base:
         number = unit.ledger_version() if version is None else version
         tickets = {row.identifier: row for row in unit.tickets()}
         cells = {(cell.category, cell.range, cell.ordinal): cell for cell in unit.cell_numbers()}
+        newest = unit.enrichment()
 
     def part(name: str) -> pl.DataFrame:
         return store.scan(paths[name]).collect() if name in paths else empty(_COMMON.get(name, LEDGER))
 
-    return Base(number, part, frozenset(paths), tickets, cells)
+    return enriched(Base(number, part, frozenset(paths), tickets, cells), store, newest)
+
+
+def enriched(base: Base, store: Store, row: EnrichmentRow | None) -> Base:
+    """The same, to be changed with what this version of the catalogues tells; None: there was none yet."""
+    if row is None:
+        return replace(base, enrichment=None, cves=partial(empty, CVES))
+    return replace(base, enrichment=row.digest, cves=lambda: store.scan(row.path).collect())
 
 
 def iterations_of(frame: pl.DataFrame) -> dict[tuple[str, int], Iteration]:

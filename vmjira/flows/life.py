@@ -6,13 +6,14 @@ Each shows the present truth, not that of its planning: what has been settled si
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from vmjira.domain.operation import count
 from vmjira.domain.rulebook import TicketRules
 from vmjira.errors import TrackerRefused, TrackerUnavailable, TransitionImpossible, VmjiraError
-from vmjira.flows.show import Job, begin
+from vmjira.flows.show import Job, begin, digest_of
+from vmjira.flows.verification import verification
 from vmjira.flows.views import open_hosts, view_ticket
 
 # --- comments ---------------------------------------------------------------------------------------------------------
@@ -24,8 +25,31 @@ def say_verified(job: Job) -> str:
 
 
 def say_closed(job: Job) -> str:
-    """The answer to a closing: what is not verified yet, and when it will be."""
-    return _comment(job, "closed") if job.row.closing == "waiting" else _settled(job)
+    """The answer to a closing: what is not verified yet, and how and when it will be."""
+    return _answer(job) if job.row.closing == "waiting" else _settled(job)
+
+
+def say_progress(job: Job) -> str:
+    """How the verification goes on, in the comment that answered the closing; in a new one if somebody deleted that."""
+    row = job.row
+    if not row.answer:
+        return _settled(job)
+    body = _text(job, "closed", **_verification(job))
+    if job.tracker.edit_comment(row.key or "", row.answer, body):
+        return f"{row.key}: its comment says so"
+    return _answer(job)
+
+
+def _answer(job: Job) -> str:
+    if job.row.key is None:
+        return "nothing to do: there is no ticket"
+    id, done = _say(job, _text(job, "closed", **_verification(job)))
+    _record(job, answer=id)
+    return f"{job.row.key}: {done}"
+
+
+def _verification(job: Job) -> dict[str, Any]:
+    return {"closing": job.row.closing, "verification": verification(job.outside, job.row, job.rulebook)}
 
 
 def say_waiting(job: Job) -> str:
@@ -43,17 +67,41 @@ def say_unaccepted(job: Job) -> str:
     return _comment(job, "unaccepted")
 
 
+def say_lapsed(job: Job) -> str:
+    about = job.operation.details
+    return _comment(job, "lapsed", reason=about["reason"], until=date.fromisoformat(about["until"]))
+
+
+def remind(job: Job) -> str:
+    """Of the due date, as long as there is something to do."""
+    row, about = job.row, job.operation.details
+    if not row.own.open or row.closing or row.status_category == "done":
+        return _settled(job)
+    return _comment(job, "reminder", date=date.fromisoformat(about["due"]), overdue=about["side"] == "after")
+
+
 def _comment(job: Job, kind: str, **values: Any) -> str:
-    """From the template of that kind; crashed or not, it is said once."""
     if job.row.key is None:
         return "nothing to do: there is no ticket"
+    return f"{job.row.key}: {_say(job, _text(job, kind, **values))[1]}"
+
+
+def _text(job: Job, kind: str, **values: Any) -> str:
+    """From the template of that kind."""
     view = view_ticket(job.outside.store, job.row, job.rulebook)
-    body = job.outside.renderer.comment(kind, view=view, lines=open_hosts(view, job.row.closed_at), **values)
-    if job.crashed and any(_squeezed(body) == _squeezed(other) for other in job.tracker.comments(job.row.key)):
-        return f"{job.row.key}: had been said before a crash"
-    begin(job)
-    job.tracker.comment(job.row.key, body)
-    return f"{job.row.key}: commented"
+    return job.outside.renderer.comment(kind, view=view, lines=open_hosts(view, job.row.closed_at), **values)
+
+
+def _say(job: Job, body: str) -> tuple[str, str]:
+    """Id of the comment, and what was done; crashed or not, it is said once, even if it would be another text now."""
+    key, said = job.row.key or "", _squeezed(body)
+    if job.crashed:
+        ours = (said, job.operation.details.get("said"))
+        for found in job.tracker.comments(key):
+            if _squeezed(found.body) in ours:
+                return found.id, "had been said before a crash"
+    begin(job, said=said)
+    return job.tracker.comment(key, body), "commented"
 
 
 # --- status -----------------------------------------------------------------------------------------------------------
@@ -149,4 +197,5 @@ def _record(job: Job, **changes: Any) -> None:
 
 
 def _squeezed(text: str) -> str:
-    return "".join(text.split())
+    """Digest of a comment's text, blanks aside."""
+    return digest_of("".join(text.split()).encode())

@@ -19,8 +19,9 @@ from vmjira.domain.rulebook import Policy, Rulebook
 from vmjira.domain.statistics import refuted
 from vmjira.domain.ticket import TicketRow, labels
 from vmjira.errors import TicketGone, VmjiraError
+from vmjira.flows import rescan
 from vmjira.flows.foresee import closings, foresee_acceptance
-from vmjira.flows.ingest import keep, titles
+from vmjira.flows.keep import keep, titles
 from vmjira.flows.knowledge import load, part_name
 from vmjira.flows.operations import commit, new_operation, rows_of
 from vmjira.flows.ports import AcceptanceRow, Conflict, EventRow, Issue, OperationRow, Outside, StatusChange, Unit
@@ -111,8 +112,11 @@ def keep_decision(outside: Outside, look: Look, rulebook: Rulebook, record: Reco
     """In one transaction: row, operations, and what `record` adds; ids of the operations. Raises Conflict."""
     if look.decision.acceptance:
         return _keep_with_ledger(outside, look, rulebook, record)
+    requests = rescan.wanted(outside, look.row, look.decision.row, rulebook)
     with outside.store.begin() as unit:
-        return _put(outside, unit, look, record)
+        ids = _put(outside, unit, look, record)
+        rescan.ask(outside, unit, look.row.identifier, requests)
+        return ids
 
 
 def _put(outside: Outside, unit: Unit, look: Look, record: Record) -> list[str]:

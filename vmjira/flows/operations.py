@@ -11,19 +11,19 @@ from vmjira.errors import VmjiraError
 from vmjira.flows.looking import Act
 from vmjira.flows.ports import OperationRow, OperationState, Outside, Unit
 
-#: A held change of rules: releasing it lets the next ingest put the rules in force.
+#: A held change of rules: releasing it puts them in force, exactly as they were held.
 RULES = "rules"
 #: A scan that is not believed in a range: releasing it lets the scan count.
 BREAKER = "breaker"
 #: What a released operation becomes that is not for the tracker.
-_RELEASED: dict[str, OperationState] = {RULES: "done", BREAKER: "waiting"}
+_RELEASED: dict[str, OperationState] = {RULES: "waiting", BREAKER: "waiting"}
 
 
 @dataclass(frozen=True)
 class Person:
     """Who does something to operations, and by which way."""
 
-    name: str = "unknown"
+    name: str = "a person"
     via: str = "program"
 
 
@@ -69,7 +69,7 @@ def retry(outside: Outside, ids: Sequence[str], *, by: Person = NOBODY) -> list[
 def release(outside: Outside, ids: Sequence[str], *, by: Person = NOBODY) -> list[str]:
     """A person has looked at held operations (or whole plans, by the plan's id): deliver them.
 
-    Scans that the circuit breaker held count from the next `ingest.settle` on.
+    Rules that were held are in force, and scans that the circuit breaker held count, from the next `ingest.settle` on.
     """
     return _requeue(outside, ids, "held", "release", by)
 
@@ -79,18 +79,21 @@ def _requeue(outside: Outside, ids: Sequence[str], state: OperationState, action
         chosen = _chosen(unit, ids, state)
         for row in chosen:
             unit.update_operation(row.id, state=_RELEASED.get(row.operation, "queued"), ended_at=None, answer="")
+            if row.operation == RULES:
+                unit.update_operation(row.id, details={**row.details, "released_by": by.name})
         unit.add_acts(_acts(chosen, action, by, outside.clock()))
         outside.queue.put(unit, [row for row in chosen if row.operation not in _RELEASED])
     return [row.id for row in chosen]
 
 
 def drop(outside: Outside, ids: Sequence[str], *, by: Person = NOBODY) -> list[str]:
-    """Do not deliver these. A ticket whose creation is dropped is not planned again in its iteration."""
+    """Do not deliver these. A ticket whose creation is dropped is not planned again in its iteration; changed rules are
+    not judged again before the files change."""
     now = outside.clock()
     with outside.store.begin() as unit:
         chosen = _chosen(unit, ids, "held") if not ids else _chosen(unit, ids, "held", "refused", "queued")
         for row in chosen:
-            unit.update_operation(row.id, state="dropped", ended_at=now, answer="dropped by a person")
+            unit.update_operation(row.id, state="dropped", ended_at=now, answer=f"dropped by {by.name}")
             if row.operation == "create" and unit.ticket(row.identifier):
                 unit.update_ticket(row.identifier, gone=True)
         unit.add_acts(_acts(chosen, "drop", by, now))

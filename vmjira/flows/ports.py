@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import polars as pl
 
 from vmjira.domain.frames import Scan
+from vmjira.domain.rescan import RequestState, RescanRequest, RescanRow, RunState
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook, TicketRules
 from vmjira.domain.ticket import CellNumbers, Iteration, StatusCategory, TicketRow, TicketView
 from vmjira.flows.looking import Act, Looking
@@ -67,6 +68,12 @@ class StatusChange:
     status: str
     done: bool  # whether the new status is of the category "done"
     resolution: str | None  # as of now
+
+
+@dataclass(frozen=True)
+class Comment:
+    id: str
+    body: str
 
 
 @dataclass(frozen=True)
@@ -127,9 +134,14 @@ class Tracker(Protocol):
         """Already gone is done."""
 
     def link(self, key: str, other: str, link_type: str) -> None: ...
-    def comment(self, key: str, body: str) -> None: ...
-    def comments(self, key: str) -> list[str]:
-        """Texts of the ticket's comments, to see whether one of ours got through before a crash."""
+    def comment(self, key: str, body: str) -> str:
+        """Add a comment; its id."""
+
+    def edit_comment(self, key: str, id: str, body: str) -> bool:
+        """Give a comment another text; False if it is not there any more."""
+
+    def comments(self, key: str) -> list[Comment]:
+        """The ticket's newest comments, to see whether one of ours got through before a crash."""
 
     def transition(self, key: str, wanted: Literal["close", "reopen"], rules: TicketRules) -> str:
         """Bring it to done / not done, over several transitions if need be; the new status' name."""
@@ -183,7 +195,7 @@ class Renderer(Protocol):
     def files(self, view: TicketView, limit: int) -> list[File]:
         """CSVs and the picture; none larger than `limit` bytes. The same view gives the same bytes."""
 
-    def csv(self, report: pl.DataFrame) -> Iterator[bytes]:
+    def csv(self, report: pl.DataFrame, *, enriched: bool = False) -> Iterator[bytes]:
         """REPORT rows as one CSV with the same bytes as in `files`, however large, piece by piece."""
 
     def fields(self, view: TicketView, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -254,6 +266,41 @@ class RulesRow:
     since: datetime
 
 
+#: By file name, who changed it last and when: {"who", "at", "from"}; "from" is "git" or "file".
+Editors = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class RulesPeriod:
+    """A time in which a rule set was in force: `since` then, until that of the next."""
+
+    digest: str
+    since: datetime
+    how: str  # it came into force, in words
+    released_by: str  # "" if nobody had to
+    editors: Editors  # of the files that differ from those before
+
+
+@dataclass(frozen=True)
+class OfferedRules:
+    """A valid rule set that waits for a person, or did: exactly what a release puts in force."""
+
+    digest: str
+    files: Mapping[str, str]
+    offered_at: datetime
+    editors: Editors
+
+
+@dataclass(frozen=True)
+class EnrichmentRow:
+    """One version of the catalogues of exploitation; kept as long as an event of the ledger refers to it."""
+
+    digest: str  # over the digests of its catalogues: the same files, the same version
+    path: str  # of its CVES frame in the data store
+    taken_at: datetime
+    catalogues: Mapping[str, Mapping[str, Any]]  # kev, epss → digest, source, edition, cves (how many it names)
+
+
 @dataclass(frozen=True)
 class EventRow:
     """What changed the ledger, in order; replaying them rebuilds it."""
@@ -264,6 +311,7 @@ class EventRow:
     rules: str  # digest of the rules in force
     at: datetime | None = None  # of everything but a scan
     details: Mapping[str, Any] = field(default_factory=dict)  # of an acceptance: category, range, ordinal, until
+    enrichment: str | None = None  # digest of the newest catalogues of exploitation when it happened
 
 
 DeliveryState = Literal["queued", "done", "ignored", "failed"]
@@ -306,6 +354,37 @@ class Mark:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+FiringState = Literal["queued", "done", "failed", "coalesced"]
+
+
+@dataclass(frozen=True)
+class FiringRow:
+    """A moment at which a job was due, and what became of it."""
+
+    job: str
+    due: datetime
+    state: FiringState = "queued"  # coalesced: an earlier firing of the job had not begun yet, and stands for this one
+    words: str = ""  # what was done, or why not yet
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    attempts: int = 0
+
+
+@dataclass(frozen=True)
+class TakenRow:
+    """A scan that was taken from a scanner."""
+
+    scanner: str  # id in the rules
+    remote: str  # its id in the scanner
+    name: str
+    digest: str  # of its content as in `ScanRow`; blanks between those of several scans in one file
+    outcome: Literal["folded", "known", "refused"]
+    words: str  # why it was refused; what is doubtful about it
+    finished_at: datetime | None
+    taken_at: datetime
+    settled: bool = False  # the source knows that it was taken
+
+
 @dataclass(frozen=True)
 class Tally:
     """How much there is of what: for monitoring."""
@@ -316,6 +395,7 @@ class Tally:
     findings: Mapping[tuple[str, str], int]  # own findings of tickets, by range and state
     hosts: Mapping[tuple[str, str], int]  # in the newest iteration of each cell, by range and state
     queues: Mapping[str, int]  # how much waits, by queue
+    firings: Mapping[tuple[str, str], int]  # by job and state
 
 
 @dataclass(frozen=True)
@@ -326,6 +406,31 @@ class SlotRow:
     host: str
     pid: int
     beat_at: datetime
+
+
+class Rescans(Protocol):
+    """Part of `Unit`."""
+
+    def ask(self, requests: Iterable[RescanRequest]) -> None:
+        """Add requests; `id` is ignored."""
+
+    def forget(self, identifier: str) -> None:
+        """Remove the requests of a ticket that are in no run: it was closed anew."""
+
+    def requests(
+        self, *states: RequestState, scanner: str | None = None, identifier: str | None = None, run: int | None = None
+    ) -> list[RescanRequest]:
+        """In the order in which they were added; without `states`, those in any state."""
+
+    def change_requests(self, ids: Collection[int], **changes: Any) -> None: ...
+    def begin_run(self, row: RescanRow) -> int:
+        """Add a run; `row.id` is ignored; the new id."""
+
+    def run(self, id: int) -> RescanRow | None: ...
+    def runs(self, *states: RunState, scanner: str | None = None, since: datetime | None = None) -> list[RescanRow]:
+        """The oldest first; `since`: only those that were launched then or later."""
+
+    def change_run(self, id: int, **changes: Any) -> None: ...
 
 
 class Unit(Protocol):
@@ -342,7 +447,24 @@ class Unit(Protocol):
     # rules
     def rules_in_force(self) -> RulesRow | None: ...
     def rules(self, digest: str) -> RulesRow | None: ...
-    def put_rules(self, row: RulesRow) -> None: ...
+    def put_rules(self, row: RulesRow, *, how: str = "", released_by: str = "", editors: Editors | None = None) -> None:
+        """From now on `row` is in force: a new period begins, also if it once was before."""
+
+    def rules_periods(self) -> list[RulesPeriod]:
+        """The oldest first."""
+
+    def offered_rules(self, digest: str) -> OfferedRules | None: ...
+    def offer_rules(self, row: OfferedRules) -> None: ...
+    def rules_named(self, beginning: str) -> dict[str, Mapping[str, str]]:
+        """Files of rule sets, ever in force or offered, by digest: those whose digest begins so."""
+
+    # catalogues of exploitation
+    def enrichment(self) -> EnrichmentRow | None:
+        """The version that was taken last."""
+
+    def enrichments(self) -> list[EnrichmentRow]: ...
+    def put_enrichment(self, row: EnrichmentRow) -> None:
+        """From now on `row` is the newest, also if it once was before."""
 
     # scans and what they did to the ledger
     def scan_by_digest(self, digest: str) -> ScanRow | None: ...
@@ -400,6 +522,9 @@ class Unit(Protocol):
 
     def delivery(self, id: str) -> DeliveryRow | None: ...
     def deliveries(self, *states: DeliveryState, limit: int = 200) -> list[DeliveryRow]: ...
+    def queued_deliveries(self, issue: str) -> list[str]:
+        """Ids of those that wait and concern the issue, as their rows name it."""
+
     def heard(self, *, limit: int, offset: int = 0) -> list[DeliveryRow]:
         """The newest first, each with only the beginning of its body."""
 
@@ -409,9 +534,36 @@ class Unit(Protocol):
     def put_acceptance(self, row: AcceptanceRow) -> None: ...
     def acceptances(self, *, identifier: str | None = None) -> list[AcceptanceRow]: ...
 
+    @property
+    def rescans(self) -> Rescans:
+        """Hosts that closed tickets ask for, and the runs that look at them."""
+
     # what happened last
     def mark(self, name: str) -> Mark | None: ...
     def put_mark(self, mark: Mark) -> None: ...
+
+    # the clock
+    def add_firing(self, row: FiringRow) -> bool:
+        """False if it is known already: nothing changed."""
+
+    def firing(self, job: str, due: datetime) -> FiringRow | None: ...
+    def firings(self, *states: FiringState, job: str = "", limit: int = 200) -> list[FiringRow]:
+        """The newest first."""
+
+    def last_firings(self) -> dict[str, FiringRow]:
+        """The newest of each job."""
+
+    def update_firing(self, job: str, due: datetime, **changes: Any) -> None: ...
+    def forget_firings(self, before: datetime) -> int:
+        """Those that ended before, except the newest of each job; how many."""
+
+    # what was taken from scanners
+    def put_taken(self, row: TakenRow) -> None: ...
+    def taken(self, scanner: str | None = None) -> list[TakenRow]:
+        """In the order in which they were taken."""
+
+    def forget_taken(self, scanner: str, remote: str) -> bool:
+        """Whether there was one."""
 
     # how it goes, at a glance: for health and metrics
     def waiting_since(self) -> dict[str, datetime | None]:
@@ -458,6 +610,9 @@ class Store(Protocol):
     def sweep(self) -> int:
         """Remove files that no row refers to; how many."""
 
+    def prune_ledger(self, *, keep: int) -> int:
+        """Forget versions of the ledger but the newest `keep`, and those that a ticket may still show; how many."""
+
 
 class Clock(Protocol):
     def __call__(self) -> datetime:
@@ -493,3 +648,4 @@ class Outside:
     tickets: TicketReader
     rulebook: Callable[[Mapping[str, str]], Rulebook]  # texts of rule files that were valid once
     clock: Clock
+    editors: Callable[[], Editors] = dict  # of the rule files in the folder

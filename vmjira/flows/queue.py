@@ -10,11 +10,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
+import structlog
 from dbos import DBOS, DBOSClient
 
+from vmjira.errors import StoreUnavailable
 from vmjira.flows.ports import DeliveryRow, OperationRow, Unit
+
+log = structlog.get_logger(__name__)
 
 #: What waits: operations, webhooks, firings of the clock, rescans after a close.
 DELIVER, REACT, JOB, RESCAN = QUEUES = ("deliver", "react", "job", "rescan")
@@ -27,6 +32,10 @@ WORKFLOW_VERSION = "1"
 #: DBOS finds all cells that are free in one statement, else it asks cell by cell.
 POLLING = 0.1
 
+#: Seconds until the next try when the database was away before a handler could say anything.
+AWAY = 10.0
+_BATCH = 500  # records that are deleted at once
+
 #: Takes an id; seconds until the next try, or None when it has ended.
 Attempt = Callable[[str], float | None]
 _handlers: dict[str, Attempt] = {}
@@ -34,8 +43,17 @@ _handlers: dict[str, Attempt] = {}
 
 @DBOS.step(name="attempt")
 def _attempt(queue: str, id: str) -> float | None:
-    """Runs at least once for each try; harmless to repeat, because the row of that id tells where it is."""
-    return _handlers[queue](id)
+    """Runs at least once for each try; harmless to repeat, because the row of that id tells where it is.
+
+    Nothing may leave it: an error would end the workflow, and the row would wait for ever.
+    """
+    try:
+        return _handlers[queue](id)
+    except StoreUnavailable as error:
+        log.warning("waiting", queue=queue, id=id, seconds=AWAY, why=str(error))
+    except Exception:
+        log.exception("fault", queue=queue, id=id)
+    return AWAY
 
 
 def _until_ended(queue: str, id: str) -> None:
@@ -88,6 +106,22 @@ class Queue:
             },
             id,
         )
+
+    def forget(self, before: datetime) -> int:
+        """Delete the queue's own record of work that ended before; how much. Our rows still tell what became of it."""
+        count = 0
+        while True:
+            ended = self._client.list_workflows(
+                status=["SUCCESS", "ERROR", "CANCELLED"],
+                completed_before=before.isoformat(),
+                limit=_BATCH,
+                load_input=False,
+                load_output=False,
+            )
+            if not ended:
+                return count
+            self._client.delete_workflows([each.workflow_id for each in ended])
+            count += len(ended)
 
 
 def take_over(slots: Iterable[int]) -> None:

@@ -62,9 +62,14 @@ def _take_up(outside: Outside, delivery: DeliveryRow) -> None:
     elif _is_echo(outside, event, row, body):
         _end(outside, delivery, "ignored", f"{row.key}: what we did ourselves")
     else:
+        with outside.store.reading() as unit:  # before the ticket is read: one look answers all that came until then
+            waiting = unit.queued_deliveries(event.issue)
 
         def record(unit: Unit, words: str) -> None:
             unit.update_delivery(delivery.id, state="done", answer=words, decided_at=outside.clock())
+            for other in set(waiting) - {delivery.id}:
+                answer = f"decided together with another event of {row.key}: {words}"
+                unit.update_delivery(other, state="done", answer=answer, decided_at=outside.clock())
 
         _look(outside, row, read_issue(outside, row), because=f"webhook {event.kind}", record=record)
 

@@ -40,6 +40,6 @@ def retire(job: Job, newer: Issue, older: str) -> None:
     """Say in a duplicate where everything goes on, and close it."""
     if newer.status_category != "done":
         body = job.outside.renderer.comment("duplicate", older=older)
-        if not (job.crashed and body in job.tracker.comments(newer.key)):
+        if not (job.crashed and any(each.body == body for each in job.tracker.comments(newer.key))):
             job.tracker.comment(newer.key, body)
         job.tracker.transition(newer.key, "close", ticket_rules(job))

@@ -9,8 +9,8 @@ import polars as pl
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
 from vmjira.flows.foresee import foresee_acceptance, foresee_belief, foresee_rules, foresee_scan
-from vmjira.flows.ingest import titles
-from vmjira.flows.knowledge import Base, load, nothing
+from vmjira.flows.keep import titles
+from vmjira.flows.knowledge import Base, enriched, load, nothing
 from vmjira.flows.ports import Outside
 from vmjira.flows.rules import read_rules
 
@@ -20,6 +20,7 @@ def rebuild(outside: Outside) -> Base:
     with outside.store.reading() as unit:
         events, scans = unit.events(), {row.id: row for row in unit.scans()}
         rows = {event.rules: unit.rules(event.rules) for event in events}
+        versions = {row.digest: row for row in unit.enrichments()}
     base, before = nothing(), Rulebook()
     for event in events:
         row = rows[event.rules]
@@ -27,6 +28,7 @@ def rebuild(outside: Outside) -> Base:
             raise VmjiraError(f"ledger version {event.version}: its rules are missing from the database")
         rulebook = read_rules(outside.rulebook, row)
         words = titles(outside, rulebook)
+        base = enriched(base, outside.store, versions[event.enrichment] if event.enrichment else None)
         if event.scan is not None:
             scan, believed = outside.store.load_scan(scans[event.scan]), event.details.get("believed")
             outcome = (

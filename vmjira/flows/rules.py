@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
+import structlog
+
 from vmjira.domain.rulebook import Rulebook
-from vmjira.errors import VmjiraError
+from vmjira.errors import RulesInvalid, VmjiraError
 from vmjira.flows.ports import Outside, RulesRow
+
+log = structlog.get_logger(__name__)
 
 
 def rules_in_force(outside: Outside) -> Rulebook:
@@ -24,6 +28,30 @@ def rules_in_force(outside: Outside) -> Rulebook:
 def read_rules(rulebook: Callable[[Mapping[str, str]], Rulebook], row: RulesRow) -> Rulebook:
     """The rule book of files that were valid once, read by `rulebook`."""
     return _parsed(rulebook, row.digest, tuple(sorted(row.files.items())))
+
+
+class LastGood:
+    """The rules as they lie in the folder; while those are broken, the last that were not, else those in force."""
+
+    def __init__(self, load: Callable[[], Rulebook], in_force: Callable[[], Rulebook | None]) -> None:
+        self._load, self._in_force = load, in_force
+        self._last: Rulebook | None = None
+        self._said = ""
+
+    def __call__(self) -> Rulebook:
+        """Raises RulesInvalid if there never were any that can be used."""
+        try:
+            self._last, self._said = self._load(), ""
+        except RulesInvalid as error:
+            self._last = self._last or self._in_force()
+            if self._last is None:
+                raise
+            if str(error) != self._said:
+                self._said = str(error)
+                log.error(
+                    "the rules are broken; the last good ones stay", problems=[str(each) for each in error.problems]
+                )
+        return self._last
 
 
 @lru_cache(maxsize=8)

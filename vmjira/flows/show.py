@@ -130,9 +130,11 @@ def _read(job: Job) -> Issue:
     return issue
 
 
-def begin(job: Job) -> None:
+def begin(job: Job, **details: str) -> None:
+    """From here on nobody knows what came through; `details` may help whoever has to find out."""
     with job.outside.store.begin() as unit:
-        unit.update_operation(job.operation.id, started_at=job.outside.clock())
+        merged = {**job.operation.details, **details}
+        unit.update_operation(job.operation.id, started_at=job.outside.clock(), details=merged)
 
 
 def digest_of(content: bytes) -> str:

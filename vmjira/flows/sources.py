@@ -70,6 +70,13 @@ class Source(Protocol):
     def launch(self, addresses: Sequence[str], name: str) -> str:
         """Scan just these addresses with the checks of the latest round that covered them; an id for `launched`."""
 
+    def launched_by_name(self, name: str, since: datetime) -> str | None:
+        """The id of the run that `launch` began under this name, not long before `since` or later; None: there is none.
+
+        Asked after a crash or a lost answer, before anything is launched again. Where the scanner keeps no names of
+        runs, a run with other targets than its own that began then is the one.
+        """
+
     def launched(self, id: str) -> RemoteScan | None:
         """What `launch` has become; None while it runs. ScannerRefused if it ended without a whole result."""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from vmjira.domain.frames import ENDINGS, LEDGER, empty
+from vmjira.domain.frames import ENDINGS, EXPLOITATION, LEDGER, empty
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.plan import neighbours
 from vmjira.domain.report import all_rows, diff_rows, own_rows
@@ -25,7 +25,15 @@ from vmjira.domain.ticket import (
     TicketRow,
     TicketView,
 )
-from vmjira.flows.knowledge import HOSTS, ITERATION_NAMES, VULNERABILITIES, iterations_of, part_name, running_of
+from vmjira.flows.knowledge import (
+    EXPLOITS,
+    HOSTS,
+    ITERATION_NAMES,
+    VULNERABILITIES,
+    iterations_of,
+    part_name,
+    running_of,
+)
 from vmjira.flows.ports import Store
 
 #: The lists that are attached to a ticket.
@@ -76,6 +84,7 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
         own_rows=own_rows(now, *place),
         all_rows=all_rows(then, *place) if then else None,
         diff_rows=diff_rows(then, *place) if then else None,
+        enriched=EXPLOITS in kept.parts,
         zone=rulebook.policy.timezone,
     )
 
@@ -143,6 +152,7 @@ def _cell(store: Store, parts: Mapping[str, str], row: TicketRow) -> Knowledge:
         hosts=store.scan(parts[HOSTS]).filter(hosts).collect(),
         vulnerabilities=store.scan(parts[VULNERABILITIES]).filter(texts).collect(),
         iterations=store.scan(parts[ITERATION_NAMES]).collect(),
+        exploitation=store.scan(parts[EXPLOITS]).filter(texts).collect() if EXPLOITS in parts else empty(EXPLOITATION),
     )
 
 

@@ -56,9 +56,9 @@ class Renderer:
         picture = File(f"{view.identifier}.png", chart.png(view.history), "image/png")
         return reports.reports(view, limit) + [file for file in [picture] if len(file.content) <= limit]
 
-    def csv(self, report: pl.DataFrame) -> Iterator[bytes]:
+    def csv(self, report: pl.DataFrame, *, enriched: bool = False) -> Iterator[bytes]:
         """A report as one CSV, however large, piece by piece."""
-        return reports.chunks(report)
+        return reports.chunks(reports.titled(report, enriched=enriched))
 
     def title(self, policy: Policy, category: Category, range_: Range, iteration: Iteration) -> str:
         return titles.title(policy, category, range_, iteration)

@@ -9,7 +9,7 @@ from math import floor
 
 import polars as pl
 
-from vmjira.domain.ticket import REPORT, TicketView
+from vmjira.domain.ticket import TicketView
 from vmjira.errors import VmjiraError
 from vmjira.flows.ports import File
 
@@ -34,7 +34,9 @@ COLUMNS = {
     "ticket": "ticket",
 }
 
-_HEADER = f"{','.join(COLUMNS)}\r\n".encode("utf-8-sig")  # with the mark by which spreadsheets know UTF-8
+#: … and behind them, where catalogues of exploitation are in use.
+ENRICHED = {"known exploited": "kev", "known exploited due": "kev_due", "epss": "epss"}
+
 _LINE_ENDS = r"\r\n?"
 _CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 # https://owasp.org/www-community/attacks/CSV_Injection; an opening quote alone makes a cell text.
@@ -47,18 +49,24 @@ def reports(view: TicketView, limit: int) -> list[File]:
     files = []
     for kind, frame in frames.items():
         if frame is not None:
-            files += _fit(f"{view.identifier}.{kind}", frame, limit)
+            files += _fit(f"{view.identifier}.{kind}", titled(frame, enriched=view.enriched), limit)
     return files
 
 
+def titled(report: pl.DataFrame, *, enriched: bool) -> pl.DataFrame:
+    """REPORT with the columns of the file."""
+    columns = COLUMNS | ENRICHED if enriched else COLUMNS
+    return report.select(pl.col(column).alias(header) for header, column in columns.items())
+
+
 def table(report: pl.DataFrame) -> pl.DataFrame:
-    """A REPORT as the strings of the file."""
-    return report.select(_safe(_text(column)).alias(header) for header, column in COLUMNS.items())
+    """The columns of the file as its strings."""
+    return report.select(_safe(_text(name, kind)).alias(name) for name, kind in report.schema.items())
 
 
-def _text(name: str) -> pl.Expr:
+def _text(name: str, kind: pl.DataType) -> pl.Expr:
     column = pl.col(name)
-    match REPORT[name]:
+    match kind:
         case pl.Boolean():
             return pl.when(column).then(pl.lit("yes")).when(~column).then(pl.lit("no"))
         case pl.List():
@@ -125,7 +133,7 @@ def _gzip(report: pl.DataFrame) -> bytes:
 
 def chunks(report: pl.DataFrame) -> Iterator[bytes]:
     """The file piece by piece, so that a million long descriptions never are in memory at once."""
-    yield _HEADER
+    yield f"{','.join(report.columns)}\r\n".encode("utf-8-sig")  # with the mark by which spreadsheets know UTF-8
     for rows in report.iter_slices(50_000):
         buffer = BytesIO()
         table(rows).write_csv(buffer, include_header=False, line_terminator="\r\n")

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+import polars as pl
+
 from vmjira.domain.frames import empty
 from vmjira.domain.rulebook import Category, Range
 from vmjira.domain.ticket import (
@@ -25,6 +27,8 @@ from vmjira.rendering.values import attachment_values, ticket_values
 
 _NUMBERS = HostNumbers(vulnerable=17, last=37, new=12, remaining=5, safe=30, unverified=2)
 
+_OPEN = {"host": "ip:10.1.2.3", "state": "remaining", "kev": True, "kev_due": date(2026, 6, 30), "epss": 0.94}
+
 FULL = TicketView(
     identifier="ms-exploitable.boston.2026-W23",
     title="Windows bulletins – Boston Office – Scan 23",
@@ -41,7 +45,7 @@ FULL = TicketView(
     history=(HistoryPoint("2026-W22", HostNumbers(vulnerable=37, new=37)), HistoryPoint("2026-W23", _NUMBERS)),
     sources=(Source("nessus", datetime(2026, 6, 5, 10, tzinfo=UTC), 120, 110, 3),),
     running=Iteration(5, "2026-W25", 25),
-    own_rows=empty(REPORT),
+    own_rows=pl.DataFrame([_OPEN], schema=REPORT),
     all_rows=None,
     diff_rows=None,
 )
@@ -56,6 +60,7 @@ BARE = replace(
     top=(),
     history=(),
     sources=(),
+    own_rows=empty(REPORT),
     running=FULL.iteration,
 )
 FRESH = replace(FULL, running=FULL.iteration, own=OwnNumbers(total=1, open=1, hosts=1, open_hosts=1))
@@ -67,13 +72,19 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "description.j2": {},
     "comment_created_notes.j2": {"notes": ["no user 'boston-admins': left unassigned"]},
     "comment_verified.j2": {},
-    "comment_closed.j2": {"lines": [_LINE]},
+    "comment_closed.j2": {
+        "lines": [_LINE],
+        "verification": ["1 host: a rescan by nessus-hq is asked for"],
+        "closing": "waiting",
+    },
     "comment_waiting.j2": {"lines": [_LINE]},
     "comment_reopened.j2": {"reason": "2 findings were seen again", "lines": [_LINE]},
     "comment_stuck.j2": {"answer": "no transition to 'To Do' from 'Done'", "lines": [_LINE]},
     "comment_escalated.j2": {"times": 3, "notes": ["watcher 'lead' could not be set"], "lines": [_LINE]},
     "comment_accepted.j2": {"resolution": "Won't Fix", "until": date(2026, 12, 1), "findings": 2},
     "comment_unaccepted.j2": {},
+    "comment_lapsed.j2": {"reason": "closed as Won't Fix", "until": date(2026, 12, 1)},
+    "comment_reminder.j2": {"date": date(2026, 6, 19), "overdue": True, "lines": [_LINE]},
     "comment_refused.j2": {"what": "move the ticket to 'Done'", "answer": "no such transition"},
     "comment_duplicate.j2": {"older": "VM-22"},
 }

@@ -8,6 +8,9 @@ from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import Any
 
+import polars as pl
+
+from vmjira.domain.frames import ENDINGS
 from vmjira.domain.ticket import Neighbour, TicketView, TopHost
 from vmjira.rendering.wiki import Wiki, clip, escape, plain
 
@@ -37,6 +40,7 @@ def ticket_values(view: TicketView, *, width: int = 250, hosts: int | None = Non
         "due": view.due,
         "then": view.then,
         "own": view.own,
+        "exploited": exploited(view.own_rows),
         "previous": _neighbour(view.previous, short),
         "next": _neighbour(view.next, short),
         "top": [_host(host, short) for host in view.top[:hosts]],
@@ -47,6 +51,18 @@ def ticket_values(view: TicketView, *, width: int = 250, hosts: int | None = Non
         "history": view.history,
         "when": lambda moment: _when(moment, view.zone),
     }
+
+
+def exploited(own_rows: pl.DataFrame) -> dict[str, Any]:
+    """Of the open own findings (REPORT): how many are known to be exploited, on how many hosts; the worst of all."""
+    rows = own_rows.filter(~pl.col("state").cast(pl.String).is_in(ENDINGS))
+    listed = pl.col("kev").fill_null(value=False)
+    return rows.select(
+        findings=listed.sum(),
+        hosts=pl.col("host").filter(listed).n_unique(),
+        due=pl.col("kev_due").filter(listed).min(),
+        epss=pl.col("epss").max(),
+    ).row(0, named=True)
 
 
 def attachment_values(view: TicketView, attached: Sequence[str], *, show_picture: bool) -> dict[str, Any]:

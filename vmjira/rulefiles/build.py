@@ -8,11 +8,16 @@ from typing import Any
 from vmjira.domain.rulebook import (
     Acceptance,
     Category,
+    Enrichment,
     Escalation,
     Policy,
     Range,
+    Reminders,
+    RescanRules,
+    Retention,
     Rulebook,
     Scanner,
+    Schedule,
     TicketRules,
 )
 from vmjira.rulefiles.scanner_schema import COMMON
@@ -46,16 +51,24 @@ def _ticket(policy: Loaded, own: Loaded) -> TicketRules:
     return TicketRules(**{**plain, **maps})
 
 
+_NESTED = ("ticket", "escalation", "accept", "limits", "enrichment", "schedule", "reminders", "retention", "rescan")
+
+
 def _policy(data: Loaded) -> Policy:
-    plain = {key: value for key, value in data.items() if key not in ("ticket", "escalation", "accept", "limits")}
+    plain = {key: value for key, value in data.items() if key not in _NESTED}
     accept, limits = data.get("accept") or {}, data.get("limits") or {}
-    names = {"resolutions": "accept_resolutions", "for": "accept_for", "create": "limit_create", "close": "limit_close"}
+    names = {"resolutions": "accept_resolutions", "for": "accept_for", **{key: f"limit_{key}" for key in limits}}
     nested = {names[key]: value for key, value in {**accept, **limits}.items() if value is not None}
     return Policy(
         **plain,
         **nested,
         ticket=_ticket({}, data.get("ticket") or {}),
         escalation=Escalation(**data.get("escalation") or {}),
+        enrichment=Enrichment(**data.get("enrichment") or {}),
+        schedule=Schedule(**data.get("schedule") or {}),
+        reminders=Reminders(**data.get("reminders") or {}),
+        retention=Retention(**data.get("retention") or {}),
+        rescan=RescanRules(**data.get("rescan") or {}),
     )
 
 

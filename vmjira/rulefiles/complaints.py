@@ -7,13 +7,16 @@ import re
 import polars as pl
 from polars.exceptions import ColumnNotFoundError
 
-from vmjira.domain.frames import SEVERITIES, VULNERABILITIES, Schema
+from vmjira.domain.frames import EXPLOITED, SEVERITIES, VULNERABILITIES, Schema
 from vmjira.domain.rulebook import CONDITION_HOST_COLUMNS
 from vmjira.rulefiles.words import meant, near, quoted
 
 #: What a condition may name.
 COLUMNS: Schema = (
-    VULNERABILITIES | {"ports": pl.List(pl.String())} | {name: pl.String() for name in CONDITION_HOST_COLUMNS}
+    VULNERABILITIES
+    | EXPLOITED
+    | {"ports": pl.List(pl.String())}
+    | {name: pl.String() for name in CONDITION_HOST_COLUMNS}
 )
 GLOSS = {
     "String": "text",

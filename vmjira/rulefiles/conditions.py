@@ -49,6 +49,7 @@ def check(where: str) -> str:
     _check_size(where, tokens)
     _check_words(tokens)
     _check_literals(tokens)
+    _check_shares(tokens)
     try:
         expression = parsed(where)
         _check_result(expression)
@@ -107,6 +108,14 @@ def _check_literals(tokens: list[str]) -> None:
                 raise ValueError(f"'{token}' is true or false, not {literal}; write {token} or NOT {token}")
             if literal.strip("'") not in SEVERITIES:
                 raise ValueError(f"no severity is {literal}; {severities(literal)}")
+
+
+def _check_shares(tokens: list[str]) -> None:
+    """`epss` against a percentage: it would never, or always, hold."""
+    for name, operator, number in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        compared = name.strip('"') == "epss" and re.fullmatch(r"[<>=!]+", operator)
+        if compared and re.fullmatch(r"\d+(\.\d+)?", number) and float(number) > 1:
+            raise ValueError(f"'epss' is a probability from 0 to 1, not {number}; write {float(number) / 100:g}")
 
 
 def _compared(tokens: list[str], index: int) -> list[str]:

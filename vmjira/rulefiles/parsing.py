@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import time, timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+from vmjira.domain.rulebook import Hours
 from vmjira.rulefiles.words import meant, quoted
 
 ID = r"[a-z0-9][a-z0-9-]{0,39}"
 PROJECT = r"[A-Z][A-Z0-9_]+"
 DURATION = r"[1-9][0-9]{0,3} ?[hdw]"
 REFERENCE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
+HOURS = r"([01]?[0-9]|2[0-3])(:[0-5][0-9])? ?- ?([01]?[0-9]|2[0-4])(:[0-5][0-9])?"
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -58,6 +60,22 @@ def duration(text: str) -> timedelta:
     return timedelta(**{UNITS[text[-1]]: int(text[:-1])})
 
 
+def hours(text: str) -> Hours:
+    if not re.fullmatch(HOURS, text):
+        raise ValueError(f"{quoted(text)} are no hours of a day; write for instance 20-6 or 22:30-5")
+    begin, end = (_clock(part.strip()) for part in text.split("-"))
+    if begin == end:
+        raise ValueError(f"{quoted(text)} begins when it ends; leave `hours` out for the whole day")
+    return Hours(begin, end)
+
+
+def _clock(text: str) -> time:
+    hour, _, minute = text.partition(":")
+    if hour == "24" and int(minute or 0):
+        raise ValueError(f"{quoted(text)} is no time of a day; the last one is 24")
+    return time(int(hour) % 24, int(minute or 0))
+
+
 def timezone(text: str) -> ZoneInfo:
     names = available_timezones()
     if text not in names:
@@ -74,13 +92,25 @@ def secret(text: str) -> str:
     raise ValueError("a secret must not stand in a rule file; put it into the environment and write ${NAME} here")
 
 
+def catalogue(text: str) -> str:
+    """An https address or a path."""
+    scheme, there, _ = text.partition("://")
+    if not there or scheme.lower() == "file":
+        return text
+    if scheme.lower() == "https":
+        return url(text)
+    raise ValueError(f"{quoted(text)} is neither an https address nor a path; others could change what it tells")
+
+
 def url(text: str) -> str:
     try:
         parts = urlsplit(text)
         valid = bool(parts.scheme and (parts.netloc or parts.path.startswith("/"))) and parts.port != 0
     except ValueError:
         parts, valid = urlsplit(""), False
-    if parts.username or parts.password or "@" in parts.netloc:
+    # By SSH every GVM is reached as a user of its own system, which is no secret and part of the address.
+    user = re.fullmatch(r"[A-Za-z0-9_.-]+@[^@]+", parts.netloc) if parts.scheme == "ssh" else None
+    if not user and (parts.username or parts.password or "@" in parts.netloc):
         raise ValueError("a user or password must not stand in an address; use username and password: ${NAME}")
     if not valid or re.search(r"\s", text):
         raise ValueError(f"{quoted(text)} is no address; write for instance https://scanner.example.com:8834")

@@ -12,8 +12,10 @@ from vmjira.rulefiles.fields import Choice, Flag, Keys, ListOf, Secret, Section,
 from vmjira.rulefiles.problems import UNKNOWN
 from vmjira.rulefiles.words import quoted
 
-COMMON = ("id", "type", "fetch", "timezone")
-CONNECTION = ("url", "username", "password", "access_key", "secret_key", "token", "scans", "verify", "ca_file")
+COMMON = ("id", "type", "fetch", "expect", "timezone")
+CONNECTION = (
+    "url", "username", "password", "access_key", "secret_key", "token", "scans", "history", "verify", "ca_file",
+)  # fmt: skip
 
 #: Type → keys that it must have, further keys that it may have.
 TYPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -24,7 +26,7 @@ TYPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "tenable-sc": (("url",), CONNECTION),
     "insightvm": (("url",), CONNECTION),
     "nexpose-xml": (("url",), CONNECTION),
-    "gvm": (("url",), CONNECTION),
+    "gvm": (("url",), (*CONNECTION, "ssh_password")),
     "qualys": (("url",), CONNECTION),
     "withsecure": (("url",), CONNECTION),
 }
@@ -39,6 +41,14 @@ class ScannerSchema(Keys):
         "30 6 * * mon-fri",
         parse=cron.check,
         default="only when asked",
+    )
+    expect = Text(
+        "At least so often a scan is expected; without one for twice as long, the scanner is shown and counted as "
+        "silent.",
+        "7d",
+        parse=parsing.duration,
+        pattern=parsing.DURATION,
+        default="judged by how often scans came before",
     )
     timezone = Text(
         "Time zone of times in its scans that name none.",
@@ -59,15 +69,30 @@ class ScannerSchema(Keys):
     secret_key = Secret(
         "From the environment.", "${NESSUS_SECRET_KEY}", parse=parsing.secret, pattern=parsing.REFERENCE
     )
+    ssh_password = Secret(
+        "Password of the user in an address ssh://user@host (type gvm); username and password are those of GVM itself.",
+        "${GVM_SSH_PASSWORD}",
+        parse=parsing.secret,
+        pattern=parsing.REFERENCE,
+    )
     token = Secret("From the environment.", "${SCANNER_TOKEN}", parse=parsing.secret, pattern=parsing.REFERENCE)
     scans = ListOf(
-        Text("Name of a scan; * stands for anything.", "Weekly *"),
-        "Names of the scans (sites, tasks) that are taken.",
+        Text("Name of a scan, its id, or folder/name; * stands for anything.", "Weekly *"),
+        "The scans (sites, tasks) that are taken.",
         default="all",
+    )
+    history = Text(
+        "Runs that ended longer ago are not taken: hours, days or weeks.",
+        "2w",
+        parse=parsing.duration,
+        pattern=parsing.DURATION,
+        default="30d",
     )
     verify = Flag("Check the certificate of the scanner.", False, default=True)
     ca_file = Text(
-        "Certificate authority of the scanner's certificate.", "/etc/ssl/scanners.pem", default="the system's"
+        "Certificate authority of the scanner's certificate (of an address ssh://…: the file of known hosts).",
+        "/etc/ssl/scanners.pem",
+        default="the system's",
     )
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)

@@ -10,6 +10,7 @@ from vmjira.domain.rulebook import Cadence, IdentityKind, OnClose, Policy, Range
 from vmjira.rulefiles import conditions, networks, parsing, templates
 from vmjira.rulefiles.fields import Choice, Day, Flag, Keys, ListOf, Number, Section, Text
 from vmjira.rulefiles.scanner_schema import ScannersFile
+from vmjira.rulefiles.schedule_schema import RemindersSchema, RetentionSchema, ScheduleSchema
 from vmjira.rulefiles.ticket_schema import TicketSchema
 
 POLICY = Policy()
@@ -118,12 +119,66 @@ class LimitsSchema(Keys):
     close = Number(
         "A plan that closes more tickets waits for a person.", 50, between=(0, 100_000), default=POLICY.limit_close
     )
+    move = Number(
+        "A change of rules that takes open findings out of more tickets waits for a person.",
+        50,
+        between=(0, 100_000),
+        default=POLICY.limit_move,
+    )
 
 
 class EscalationSchema(Keys):
     priority = Text("Priority that the ticket gets.", "Highest", default="unchanged")
     label = Text("Label that is added.", "escalated", parse=parsing.label, default="none")
     watcher = Text("Person who is added.", "jane.doe", default="nobody")
+
+
+class EnrichmentSchema(Keys):
+    kev = Text(
+        "CISA's catalogue of known exploited vulnerabilities (JSON): an https address, or the path of a file. "
+        "Conditions may name `kev` and `kev_due` then.",
+        "https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json",
+        parse=parsing.catalogue,
+        default="not used",
+    )
+    epss = Text(
+        "FIRST's EPSS scores (CSV, packed or not): an https address, or the path of a file. Conditions may name "
+        "`epss` then.",
+        "https://epss.empiricalsecurity.com/epss_scores-current.csv.gz",
+        parse=parsing.catalogue,
+        default="not used",
+    )
+
+
+class RescanSchema(Keys):
+    enabled = Flag(
+        "Scan the hosts of a closed ticket again, where their scanner can, instead of waiting for its next scan.",
+        False,
+        default=POLICY.rescan.enabled,
+    )
+    at_most = Number("Rescans that run at a time on one scanner.", 1, between=(1, 100), default=POLICY.rescan.at_most)
+    hours = Text(
+        "Hours of the day in which rescans begin, in the policy's time zone; they may go over midnight.",
+        "20-6",
+        parse=parsing.hours,
+        pattern=parsing.HOURS,
+        default="at any time",
+    )
+    cooldown = Text(
+        "Time between two rescans of one host.",
+        "24h",
+        parse=parsing.duration,
+        pattern=parsing.DURATION,
+        default="12h",
+    )
+    hosts = Number("Hosts in one rescan; more are divided.", 64, between=(1, 100_000), default=POLICY.rescan.hosts)
+    give_up = Text(
+        "A rescan that has not begun after so long is dropped; one that has not ended is stopped.",
+        "1d",
+        parse=parsing.duration,
+        pattern=parsing.DURATION,
+        default="3d",
+    )
 
 
 class PolicyFile(Keys):
@@ -163,6 +218,7 @@ class PolicyFile(Keys):
     )
     escalation = Section(EscalationSchema, "What happens to a ticket at `reopen_limit`, beside a comment.")
     accept = Section(AcceptSchema, "Which closings are risk acceptances.")
+    rescan = Section(RescanSchema, "How hosts of closed tickets are scanned again to verify them.")
     forget_after = Text(
         "The findings of a host that no scanner has seen for so long end as gone.",
         "90d",
@@ -182,6 +238,15 @@ class PolicyFile(Keys):
     calls_per_second = Number(
         "Calls to the tracker, by one process.", 2.5, between=(0.1, 100), default=POLICY.calls_per_second
     )
+    enrichment = Section(
+        EnrichmentSchema, "What is known of exploitation outside of the scanners. Off by default; see enrichment.md."
+    )
+    schedule = Section(
+        ScheduleSchema,
+        "When the jobs are due: cron expressions as for `fetch` of scanners.yaml, or `never`.",
+    )
+    reminders = Section(RemindersSchema, "Comments about the due date in tickets that are open.")
+    retention = Section(RetentionSchema, "What is forgotten. Scans never are: the ledger is rebuilt from them.")
 
 
 class AcceptanceSchema(Keys):

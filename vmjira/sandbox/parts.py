@@ -50,7 +50,8 @@ class Parts:
         return row
 
     def edit_comment(self, issue: Issue, id_: str, body: str) -> sqlite3.Row:
-        self.comment_row(issue, id_)
+        if self.comment_row(issue, id_)["author"] == self.actor.name:
+            self.require("EDIT_OWN_COMMENTS")
         sql = "UPDATE comments SET body = ?, editor = ?, updated = ? WHERE id = ?"
         self.tx.run(sql, body, self.actor.name, self.tx.now(), id_)
         row = self.comment_row(issue, id_)

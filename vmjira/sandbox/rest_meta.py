@@ -20,7 +20,8 @@ PERMISSIONS = {
     "CREATE_ISSUES": "Create Issues", "EDIT_ISSUES": "Edit Issues", "DELETE_ISSUES": "Delete Issues",
     "TRANSITION_ISSUES": "Transition Issues", "ASSIGN_ISSUES": "Assign Issues", "LINK_ISSUES": "Link Issues",
     "RESOLVE_ISSUES": "Resolve Issues", "CLOSE_ISSUES": "Close Issues", "SCHEDULE_ISSUES": "Schedule Issues",
-    "ADD_COMMENTS": "Add Comments", "CREATE_ATTACHMENTS": "Create Attachments",
+    "ADD_COMMENTS": "Add Comments", "EDIT_OWN_COMMENTS": "Edit Own Comments",
+    "CREATE_ATTACHMENTS": "Create Attachments",
     "DELETE_OWN_ATTACHMENTS": "Delete Own Attachments", "DELETE_ALL_ATTACHMENTS": "Delete All Attachments",
     "MANAGE_WATCHERS": "Manage Watchers",
 }  # fmt: skip

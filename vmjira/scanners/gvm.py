@@ -65,7 +65,7 @@ class _Reader:
         self.start: datetime | None = None
         self.end: datetime | None = None
         self.hosts: dict[str, dict[str, Any]] = {}
-        self.failed: set[str] = set()  # hosts with an error that names no NVT
+        self.failed: set[str] = set()  # hosts with an error that names no NVT, or without an end
 
     def on_scan_run_status(self, element: etree._Element) -> None:
         self.status = values.text(element.text) or self.status
@@ -85,6 +85,10 @@ class _Reader:
         if reference is None:
             return
         details = {detail.findtext("name"): detail.findtext("value") for detail in element.iterchildren("detail")}
+        if (details.get("Host dead") or "0") != "0":
+            self.staging.not_observed(reference)
+        if values.text(element.findtext("start")) and not values.text(element.findtext("end")):
+            self.failed.add(reference)  # begun, but never finished
         self._know(
             reference,
             hostname=values.text(details.get("hostname")),
@@ -128,7 +132,8 @@ class _Reader:
         if found == "error":
             return self.staging.unmade(host, oid)
         if found == "false positive":
-            return None
+            # Somebody's override, no proof of a repair.
+            return self.staging.unmade(host, oid)
         if not self.staging.knows(oid):
             self.staging.vulnerability(oid, nvt_text(nvt, result))
         output = values.text(result.findtext("description"))

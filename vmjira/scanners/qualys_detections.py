@@ -1,4 +1,7 @@
-"""Qualys host detections in XML (`HOST_LIST_VM_DETECTION_OUTPUT`), as the API gives them."""
+"""Qualys host detections in XML (`HOST_LIST_VM_DETECTION_OUTPUT`), as the API gives them.
+
+Type qualys of scanners.yaml puts what the KnowledgeBase has of their QIDs behind the hosts, as `VULN_LIST`.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ from lxml import etree
 from vmjira.scanners import values
 from vmjira.scanners.content import Content
 from vmjira.scanners.format import Head, Observed
-from vmjira.scanners.qualys_values import BY_NUMBER, name
+from vmjira.scanners.qualys_values import BY_NUMBER, name, qid_text
 from vmjira.scanners.staging import Staging
 from vmjira.scanners.xmlstream import elements
 
 NAME = "qualys-detections"
 SCANNER = "qualys"
-WANTED = (("RESPONSE", "DATETIME"), ("RESPONSE", "WARNING"), ("HOST_LIST", "HOST"))
+WANTED = (("RESPONSE", "DATETIME"), ("RESPONSE", "WARNING"), ("HOST_LIST", "HOST"), ("VULN_LIST", "VULN"))
 
 
 def recognise(head: Head) -> bool:
@@ -29,6 +32,8 @@ def read(content: Content, staging: Staging, zone: ZoneInfo) -> Observed:
     for element in elements(content, *WANTED):
         if element.tag == "HOST":
             ends.append(_host(element, str(len(ends) + 1), staging=staging, zone=zone))
+        elif element.tag == "VULN":
+            _knowledge(element, staging)
         elif element.tag == "DATETIME":
             made = values.time(element.text, zone)
         else:
@@ -58,6 +63,13 @@ def _host(host: etree._Element, reference: str, *, staging: Staging, zone: ZoneI
     return scanned
 
 
+def _knowledge(vuln: etree._Element, staging: Staging) -> None:
+    if qid := values.text(vuln.findtext("QID")):
+        told = qid_text(vuln, qid, family=values.text(vuln.findtext("CATEGORY")))
+        # It was asked for with all details, so what it does not mention is not known to exist.
+        staging.vulnerability(qid, told | {"exploit_available": bool(told["exploit_available"])})
+
+
 def _detection(reference: str, detection: etree._Element, staging: Staging) -> None:
     qid, written = values.text(detection.findtext("QID")), (detection.findtext("SEVERITY") or "").strip()
     severity = BY_NUMBER.get(written)
@@ -75,7 +87,7 @@ def _detection(reference: str, detection: etree._Element, staging: Staging) -> N
         # Somebody's decision in Qualys, no proof of a repair.
         return staging.unmade(reference, qid)
     if not staging.knows(qid):
-        # Titles are in the KnowledgeBase, which is another file.
+        # Its title is in the KnowledgeBase: further down, or in another file.
         staging.vulnerability(qid, {"title": f"QID {qid}"})
     return staging.finding(
         reference, qid, port=port, severity=severity, output=values.text(detection.findtext("RESULTS"))

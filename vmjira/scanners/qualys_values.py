@@ -27,16 +27,19 @@ def name(written: str | None) -> str | None:
 
 
 def qid_text(element: etree._Element, qid: str, *, family: str | None) -> dict[str, Any]:
-    """From the details of a QID, in a glossary or beside its result."""
+    """From the details of a QID, in a glossary, the KnowledgeBase, or beside its result."""
     exploits = [title.text or "" for title in element.iterfind(".//EXPLT_LIST/EXPLT/DESC")]
     malware = [title.text or "" for title in element.iterfind(".//MW_INFO/MW_ID")]
     correlated = element.find("CORRELATION") is not None
     return {
         "title": values.text(element.findtext("TITLE")) or f"QID {qid}",
         "family": family,
-        "cvss2": values.score(_first(element, "CVSS_BASE", "CVSS_SCORE/CVSS_BASE")),
-        "cvss3": values.score(_first(element, "CVSS3_BASE", "CVSS3_SCORE/CVSS3_BASE")),
-        "cves": values.cves(element.get("cveid"), *(cve.text for cve in element.iterfind("CVE_ID_LIST/CVE_ID/ID"))),
+        "cvss2": values.score(_first(element, "CVSS_BASE", "CVSS_SCORE/CVSS_BASE", "CVSS/BASE")),
+        "cvss3": values.score(_first(element, "CVSS3_BASE", "CVSS3_SCORE/CVSS3_BASE", "CVSS_V3/BASE")),
+        "cves": values.cves(
+            element.get("cveid"),
+            *(cve.text for path in ("CVE_ID_LIST/CVE_ID/ID", "CVE_LIST/CVE/ID") for cve in element.iterfind(path)),
+        ),
         "exploit_available": True if exploits or malware else False if correlated else None,
         "exploits": exploits + [f"malware: {found}" for found in malware],
         "solution": plain(element.findtext("SOLUTION")),

@@ -11,6 +11,7 @@ from vmjira.domain.frames import SEVERITIES, Scan
 from vmjira.scanners import (
     gvm,
     gvmcsv,
+    insightvm,
     nessus,
     nexpose,
     owncsv,
@@ -29,6 +30,7 @@ MODULES: tuple[Format, ...] = (
     nessus,
     tenablecsv,
     nexpose,
+    insightvm,
     gvm,
     gvmcsv,
     qualys_report,

@@ -17,15 +17,22 @@ Row = dict[str, str]
 
 def rows(content: Content) -> Iterator[tuple[int, Row]]:
     """Each row that says anything, with the number of its last line, by the names in the header."""
+    found = records(content)
+    names = [name.strip() for name in next(found, (0, []))[1]]
+    for number, fields in found:
+        yield number, dict(zip(names, fields, strict=False))
+
+
+def records(content: Content) -> Iterator[tuple[int, list[str]]]:
+    """The fields of each line that says anything, the header too, with the number of its last line."""
     reader = csv.reader(_lines(content), strict=True)
     before = csv.field_size_limit(FIELD)
     try:
-        names = [name.strip() for name in next(reader, [])]
         blank = 0
         for fields in reader:
             if any(map(str.strip, fields)):
                 blank = 0
-                yield reader.line_num, dict(zip(names, fields, strict=False))
+                yield reader.line_num, fields
             elif (blank := blank + 1) > BLANK:
                 raise content.refuse(f"line {reader.line_num}: more than {BLANK:,} rows are empty; export it again")
     except csv.Error as error:

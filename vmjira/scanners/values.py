@@ -151,8 +151,12 @@ def lines(values: Iterable[str | None]) -> list[str]:
 
 def prose(element: etree._Element | None) -> str | None:
     """The text of marked up text: one line for each that holds any."""
-    found = "".join(map(str, element.itertext())) if element is not None else ""
-    return "\n".join(filter(None, (" ".join(line.split()) for line in found.splitlines()))) or None
+    return tidy("".join(map(str, element.itertext()))) if element is not None else None
+
+
+def tidy(value: str) -> str | None:
+    """One line for each that says anything, single blanks."""
+    return "\n".join(filter(None, (" ".join(line.split()) for line in value.splitlines()))) or None
 
 
 def cvss_band(value: float) -> str:

@@ -37,6 +37,12 @@ def add(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]])
         connection.execute(insert(table), rows)
 
 
+def add_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Add a row unless its key is there already: False, and nothing changed."""
+    statement = INSERT[connection.dialect.name](table).values(row).on_conflict_do_nothing()
+    return connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount == 1
+
+
 def put(
     connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, only: Collection[str] | None = None
 ) -> None:

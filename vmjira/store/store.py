@@ -17,7 +17,7 @@ from vmjira.flows.ports import ScanRow
 from vmjira.store.data import Data, checked, open_data
 from vmjira.store.engine import for_reading, make_engine
 from vmjira.store.refused import refuse
-from vmjira.store.sweeping import old_files, prune, used_files
+from vmjira.store.sweeping import forget_unused, old_files, prune, used_files
 from vmjira.store.unit import SqlUnit
 from vmjira.store.upgrading import upgrade
 
@@ -101,12 +101,14 @@ class SqlStore:
         return refuse(self._data, file, reason)
 
     def sweep(self, *, older_than: timedelta = timedelta(hours=1)) -> int:
-        """Remove files of scans and of the ledger that no row refers to and that nobody touched for `older_than`.
+        """Remove files of scans, ledger and enrichment that no row refers to and nobody touched for `older_than`.
 
         A writer has that long between writing a file and committing the row that refers to it.
         """
-        old = old_files(self._data, datetime.now(UTC) - older_than)
-        with self.reading() as unit:
+        before = datetime.now(UTC) - older_than
+        old = old_files(self._data, before)
+        with self.begin() as unit:
+            forget_unused(unit.connection, before)
             lost = old - used_files(unit.connection, [f"{name}.parquet" for name in (*SCHEMAS, "checks")])
         for path in lost:
             self._data.remove(path)

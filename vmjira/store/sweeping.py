@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, and_, delete, exists, func, or_, sele
 from vmjira.store import tables as t
 from vmjira.store.data import Data
 
-FOLDERS = ("scans", "ledger")  # nothing else is ever swept
+FOLDERS = ("scans", "ledger", "enrichment")  # nothing else is ever swept
 
 
 def old_files(data: Data, before: datetime) -> set[str]:
@@ -21,7 +21,19 @@ def old_files(data: Data, before: datetime) -> set[str]:
 def used_files(connection: Connection, names: list[str]) -> set[str]:
     """Every file that a row refers to; `names` are those of the files of a scan."""
     parts = set(connection.scalars(select(t.ledger_parts.c.path)))
+    parts |= set(connection.scalars(select(t.enrichments.c.path)))
     return parts | {f"{folder}/{name}" for folder in connection.scalars(select(t.scans.c.path)) for name in names}
+
+
+def forget_unused(connection: Connection, before: datetime) -> None:
+    """Forget versions of the catalogues of exploitation that no event refers to and that are not the newest.
+
+    Whoever folds with one of them has begun before there was a newer one: only if that is older than `before`, it goes.
+    """
+    versions, later = t.enrichments.c, t.enrichments.alias().c
+    superseded = exists().where(later.sequence > versions.sequence, later.taken_at < before)
+    used = exists().where(t.ledger_versions.c.enrichment == versions.digest)
+    connection.execute(delete(t.enrichments).where(superseded, ~used))
 
 
 def prune(connection: Connection, keep: int) -> int:

@@ -43,6 +43,28 @@ rules = Table(
     Column("sequence", BigInteger, nullable=False, unique=True),
 )
 
+#: When each was in force: a period ends where the next begins.
+rule_periods = Table(
+    "rule_periods",
+    metadata,
+    Column("number", BigCounter, primary_key=True),
+    Column("digest", ForeignKey("rules.digest"), nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("how", Words, nullable=False),
+    Column("released_by", Words, nullable=False),
+    Column("editors", JSON, nullable=False),
+)
+
+#: Rule books that waited for a person, byte for byte.
+offered_rules = Table(
+    "offered_rules",
+    metadata,
+    Column("digest", Words, primary_key=True),
+    Column("files", JSON, nullable=False),
+    Column("offered_at", UtcTime, nullable=False),
+    Column("editors", JSON, nullable=False),
+)
+
 scans = Table(
     "scans",
     metadata,
@@ -64,6 +86,17 @@ scans = Table(
     Column("folded_at", UtcTime),
 )
 
+#: Versions of the catalogues of exploitation. The one with the highest `sequence` is the newest.
+enrichments = Table(
+    "enrichments",
+    metadata,
+    Column("digest", Words, primary_key=True),
+    Column("path", Words, nullable=False),
+    Column("taken_at", UtcTime, nullable=False),
+    Column("catalogues", JSON, nullable=False),
+    Column("sequence", BigInteger, nullable=False, unique=True),
+)
+
 #: One row per version of the ledger: its primary key is the compare-and-swap of `Unit.move_ledger`.
 ledger_versions = Table(
     "ledger_versions",
@@ -74,6 +107,7 @@ ledger_versions = Table(
     Column("rules", ForeignKey("rules.digest"), nullable=False),
     Column("at", UtcTime),
     Column("details", JSON, nullable=False),
+    Column("enrichment", Words),  # no foreign key: SQLite cannot add one to a table that is there
     Column("pruned", Boolean, nullable=False),  # its parts may be gone: only replaying shows this version again
 )
 
@@ -127,6 +161,7 @@ tickets = Table(
     Column("described", Words, nullable=False),
     Column("verified", Boolean, nullable=False),
     Column("created_at", UtcTime),
+    Column("answer", Words, nullable=False),
 )
 
 attachments = Table(
@@ -198,6 +233,39 @@ audit = Table(
     Column("sequence", BigCounter, primary_key=True),
 )
 
+#: Runs of scanners over hosts of closed tickets.
+rescans = Table(
+    "rescans",
+    metadata,
+    Column("id", BigCounter, primary_key=True),
+    Column("scanner", Words, nullable=False),
+    Column("hosts", JSON, nullable=False),
+    Column("tickets", JSON, nullable=False),
+    Column("state", Words, nullable=False, index=True),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("launched_at", UtcTime, nullable=False),
+    Column("remote", Words, nullable=False),
+    Column("ended_at", UtcTime),
+    Column("words", Words, nullable=False),
+)
+
+#: Hosts that closed tickets ask for.
+rescan_requests = Table(
+    "rescan_requests",
+    metadata,
+    Column("id", BigCounter, primary_key=True),
+    Column("identifier", Words, nullable=False, index=True),
+    Column("host", Words, nullable=False),
+    Column("product", Words, nullable=False),
+    Column("address", Words, nullable=False),
+    Column("scanner", Words, nullable=False),
+    Column("part", Words, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("state", Words, nullable=False, index=True),
+    Column("rescan", ForeignKey("rescans.id")),
+    Column("words", Words, nullable=False),
+)
+
 #: Of each name only the last time counts.
 marks = Table(
     "marks",
@@ -205,6 +273,34 @@ marks = Table(
     Column("name", Words, primary_key=True),
     Column("at", UtcTime, nullable=False),
     Column("details", JSON, nullable=False),
+)
+
+#: When each job was due, and what became of it: nothing is done for a due time that has no row.
+firings = Table(
+    "firings",
+    metadata,
+    Column("job", Words, primary_key=True),
+    Column("due", UtcTime, primary_key=True),
+    Column("state", Words, nullable=False, index=True),
+    Column("words", Words, nullable=False),
+    Column("started_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("attempts", Integer, nullable=False),
+)
+
+#: Scans that were taken from a scanner, by its own id for them. `digest`: as in `scans`, with blanks between several.
+taken = Table(
+    "taken",
+    metadata,
+    Column("scanner", Words, primary_key=True),
+    Column("remote", Words, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("outcome", Words, nullable=False),
+    Column("words", Words, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("taken_at", UtcTime, nullable=False),
+    Column("settled", Boolean, nullable=False),
 )
 
 worker_slots = Table(

@@ -23,6 +23,7 @@ def waiting_since(connection: Connection) -> dict[str, datetime | None]:
         .where(operations.state == "queued")
         .order_by(operations.sequence)
         .limit(1),
+        "job": select(func.min(t.firings.c.due)).where(t.firings.c.state == "queued"),
     }
     return {queue: connection.scalar(query) for queue, query in oldest.items()}
 
@@ -36,6 +37,7 @@ def tally(connection: Connection) -> Tally:
     kind, state = t.operations.c.operation, t.operations.c.state
     deliveries = {row[0]: row[1] for row in _count(connection, t.deliveries.c.state)}
     operations = {(row[0], row[1]): row[2] for row in _count(connection, kind, state)}
+    firings = {(row[0], row[1]): row[2] for row in _count(connection, t.firings.c.job, t.firings.c.state)}
     queued = sum(count for (_, each), count in operations.items() if each == "queued")
     return Tally(
         deliveries=deliveries,
@@ -43,7 +45,12 @@ def tally(connection: Connection) -> Tally:
         tickets={row[0]: row[1] for row in _count(connection, _category())},
         findings=_sums(connection, t.tickets, t.tickets.c.own, OWN),
         hosts=_hosts(connection),
-        queues={"react": deliveries.get("queued", 0), "deliver": queued},
+        queues={
+            "react": deliveries.get("queued", 0),
+            "deliver": queued,
+            "job": sum(count for (_, each), count in firings.items() if each == "queued"),
+        },
+        firings=firings,
     )
 
 

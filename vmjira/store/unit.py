@@ -19,20 +19,28 @@ from vmjira.flows.ports import (
     Conflict,
     DeliveryRow,
     DeliveryState,
+    Editors,
+    EnrichmentRow,
     EventRow,
+    FiringRow,
+    FiringState,
     Mark,
+    OfferedRules,
     OperationRow,
     OperationState,
+    RulesPeriod,
     RulesRow,
     ScanRow,
     SlotRow,
+    TakenRow,
     Tally,
 )
+from vmjira.store import clock, tally
 from vmjira.store import tables as t
-from vmjira.store import tally
 from vmjira.store.heard import heard
 from vmjira.store.looking import SqlLooking
-from vmjira.store.statements import INSERT, add, change, fetch, fetch_one, greatest, put, rows_of
+from vmjira.store.rescans import SqlRescans
+from vmjira.store.statements import add, add_new, change, fetch, fetch_one, greatest, put, rows_of
 
 #: What planning decides of a ticket that exists; all else belongs to delivery.
 PLANNED = ("ledger", "own", "facts", "verified", "closed_at", "closing", "reopened", "noted")
@@ -62,10 +70,45 @@ class SqlUnit:
     def rules(self, digest: str) -> RulesRow | None:
         return fetch_one(self._connection, RulesRow, rows_of(t.rules, RulesRow).where(t.rules.c.digest == digest))
 
-    def put_rules(self, row: RulesRow) -> None:
-        """From now on `row` is in force, also if it once was before."""
+    def put_rules(self, row: RulesRow, *, how: str = "", released_by: str = "", editors: Editors | None = None) -> None:
         sequence = greatest(self._connection, t.rules, "sequence") + 1
         put(self._connection, t.rules, [vars(row) | {"sequence": sequence}])
+        period = RulesPeriod(row.digest, row.since, how, released_by, editors or {})
+        add(self._connection, t.rule_periods, [vars(period)])
+
+    def rules_periods(self) -> list[RulesPeriod]:
+        query = rows_of(t.rule_periods, RulesPeriod).order_by(t.rule_periods.c.number)
+        return fetch(self._connection, RulesPeriod, query)
+
+    def offered_rules(self, digest: str) -> OfferedRules | None:
+        query = rows_of(t.offered_rules, OfferedRules).where(t.offered_rules.c.digest == digest)
+        return fetch_one(self._connection, OfferedRules, query)
+
+    def offer_rules(self, row: OfferedRules) -> None:
+        put(self._connection, t.offered_rules, [vars(row)])
+
+    def rules_named(self, beginning: str) -> dict[str, Mapping[str, str]]:
+        named: dict[str, Mapping[str, str]] = {}
+        for table in (t.offered_rules, t.rules):
+            query = select(table.c.digest, table.c.files).where(table.c.digest.startswith(beginning, autoescape=True))
+            named |= {row.digest: row.files for row in self._connection.execute(query)}
+        return named
+
+    # catalogues of exploitation
+
+    def enrichment(self) -> EnrichmentRow | None:
+        newest = rows_of(t.enrichments, EnrichmentRow).order_by(t.enrichments.c.sequence.desc()).limit(1)
+        return fetch_one(self._connection, EnrichmentRow, newest)
+
+    def enrichments(self) -> list[EnrichmentRow]:
+        """In the order in which they were taken."""
+        return fetch(
+            self._connection, EnrichmentRow, rows_of(t.enrichments, EnrichmentRow).order_by(t.enrichments.c.sequence)
+        )
+
+    def put_enrichment(self, row: EnrichmentRow) -> None:
+        sequence = greatest(self._connection, t.enrichments, "sequence") + 1
+        put(self._connection, t.enrichments, [vars(row) | {"sequence": sequence}])
 
     # scans and what they did to the ledger
 
@@ -212,9 +255,7 @@ class SqlUnit:
     # webhooks as they came in
 
     def add_delivery(self, row: DeliveryRow) -> bool:
-        statement = INSERT[self._connection.dialect.name](t.deliveries).values(vars(row)).on_conflict_do_nothing()
-        kept = self._connection.execute(statement.execution_options(preserve_rowcount=True))
-        return kept.rowcount == 1
+        return add_new(self._connection, t.deliveries, vars(row))
 
     def delivery(self, id: str) -> DeliveryRow | None:
         return fetch_one(
@@ -225,6 +266,11 @@ class SqlUnit:
         """The newest first."""
         query = rows_of(t.deliveries, DeliveryRow).order_by(t.deliveries.c.received_at.desc()).limit(limit)
         return fetch(self._connection, DeliveryRow, query.where(t.deliveries.c.state.in_(states)) if states else query)
+
+    def queued_deliveries(self, issue: str) -> list[str]:
+        columns = t.deliveries.c
+        query = select(columns.id).where(columns.issue == issue, columns.state == "queued")
+        return list(self._connection.scalars(query))
 
     def heard(self, *, limit: int, offset: int = 0) -> list[DeliveryRow]:
         return heard(self._connection, limit=limit, offset=offset)
@@ -244,6 +290,10 @@ class SqlUnit:
             query = query.where(t.acceptances.c.identifier == identifier)
         return fetch(self._connection, AcceptanceRow, query)
 
+    @property
+    def rescans(self) -> SqlRescans:
+        return SqlRescans(self._connection)
+
     # what happened last
 
     def mark(self, name: str) -> Mark | None:
@@ -251,6 +301,42 @@ class SqlUnit:
 
     def put_mark(self, mark: Mark) -> None:
         put(self._connection, t.marks, [vars(mark)])
+
+    # the clock
+
+    def add_firing(self, row: FiringRow) -> bool:
+        return add_new(self._connection, t.firings, vars(row))
+
+    def firing(self, job: str, due: datetime) -> FiringRow | None:
+        same = (t.firings.c.job == job) & (t.firings.c.due == due)
+        return fetch_one(self._connection, FiringRow, rows_of(t.firings, FiringRow).where(same))
+
+    def firings(self, *states: FiringState, job: str = "", limit: int = 200) -> list[FiringRow]:
+        return clock.firings(self._connection, states, job, limit)
+
+    def last_firings(self) -> dict[str, FiringRow]:
+        return clock.last_firings(self._connection)
+
+    def update_firing(self, job: str, due: datetime, **changes: Any) -> None:
+        change(self._connection, t.firings, {"job": job, "due": due}, changes)
+
+    def forget_firings(self, before: datetime) -> int:
+        return clock.forget_firings(self._connection, before)
+
+    # what was taken from scanners
+
+    def put_taken(self, row: TakenRow) -> None:
+        put(self._connection, t.taken, [vars(row)])
+
+    def taken(self, scanner: str | None = None) -> list[TakenRow]:
+        query = rows_of(t.taken, TakenRow).order_by(t.taken.c.taken_at, t.taken.c.remote)
+        return fetch(
+            self._connection, TakenRow, query if scanner is None else query.where(t.taken.c.scanner == scanner)
+        )
+
+    def forget_taken(self, scanner: str, remote: str) -> bool:
+        which = (t.taken.c.scanner == scanner) & (t.taken.c.remote == remote)
+        return self._connection.execute(delete(t.taken).where(which)).rowcount > 0
 
     # how it goes, at a glance
 

@@ -38,7 +38,7 @@ HEADERS = {
 }
 #: Who may use these is decided by themselves: webhooks are signed, health and metrics are for monitoring. Style sheets
 #: and icons are no secret.
-OPEN = frozenset({"webhooks", "health", "metrics"})
+OPEN = frozenset({"webhooks", "uploads", "health", "metrics"})
 #: Paths whose answers are for programs.
 FOR_PROGRAMS = ("/api/", "/webhooks/", "/healthz", "/readyz", "/metrics")
 

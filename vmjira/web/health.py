@@ -12,12 +12,12 @@ from flask import Blueprint
 
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
-from vmjira.flows.ports import Store, Unit
+from vmjira.flows.ports import Mark, Store, Unit
 
 log = structlog.get_logger(__name__)
 
-#: The mark of the last reconciliation.
-RECONCILED = "reconciled"
+#: Marks of the last reconciliation, and of the last look at the schedule.
+RECONCILED, SCHEDULE = "reconciled", "schedule"
 Check = dict[str, Any]
 #: Seconds after which a database that does not answer counts as away.
 PATIENCE = 2.0
@@ -62,12 +62,14 @@ def _checks(
     now = clock()
     with store().reading() as unit:
         queue, scanned, reconciled = _queue(unit, now), unit.last_scan(), unit.mark(RECONCILED)
+        schedule = unit.mark(SCHEDULE)
     return {
         "database": {"ok": True},
         "queue": queue,
         "rules": _rules(rulebook),
         "scans": {"ok": True, "age_seconds": _age(scanned, now)},
         "reconciliation": {"ok": True, "age_seconds": _age(reconciled.at if reconciled else None, now)},
+        "schedule": _schedule(schedule, now),
     }
 
 
@@ -79,6 +81,18 @@ def _queue(unit: Unit, now: datetime) -> Check:
     why = {} if ok else {"why": "work waits and no worker is running: start `vmjira worker`"}
     ages = {name: _age(since, now) for name, since in queues.items()}
     return {"ok": ok, "workers": workers, "oldest_seconds": ages, **why}
+
+
+def _schedule(mark: Mark | None, now: datetime) -> Check:
+    """Never ill: a scanner that is silent makes this server no less ready. But it is told."""
+    details = mark.details if mark else {}
+    silent = [name for name, each in details.get("scanners", {}).items() if each["silent"]]
+    return {
+        "ok": True,
+        "age_seconds": _age(mark.at if mark else None, now),
+        "silent_scanners": silent,
+        "failed_jobs": list(details.get("failed", {})),
+    }
 
 
 def _rules(rulebook: Callable[[], Rulebook | None]) -> Check:

@@ -13,8 +13,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from vmjira.errors import VmjiraError
-from vmjira.flows.ports import Store, Tally
-from vmjira.web.health import RECONCILED, STALE
+from vmjira.flows.ports import Mark, Store, Tally
+from vmjira.web.health import RECONCILED, SCHEDULE, STALE
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +47,7 @@ class Numbers(Collector):
             with self._store().reading() as unit:
                 tally, since = unit.tally(), unit.waiting_since()
                 scanned, reconciled = unit.last_scan(), unit.mark(RECONCILED)
+                schedule = unit.mark(SCHEDULE)
                 workers = len(unit.live_slots(now, stale_after=STALE))
         except VmjiraError as error:
             log.error("no metrics", why=str(error))
@@ -59,23 +60,41 @@ class Numbers(Collector):
         yield _moment("vmjira_last_scan_timestamp_seconds", "Latest end of a scan.", scanned)
         at = reconciled.at if reconciled else None
         yield _moment("vmjira_last_reconciliation_timestamp_seconds", "Last reconciliation with the tracker.", at)
+        yield from _scanners(schedule)
 
 
 def _counts(tally: Tally) -> Iterator[GaugeMetricFamily]:
     yield _many("vmjira_webhook_events", "Webhooks received, by what became of them.", ["state"], tally.deliveries)
     yield _many("vmjira_operations", "Changes planned, by kind and state.", ["operation", "state"], tally.operations)
     yield _many("vmjira_tickets", "Tickets, by status category in the tracker.", ["category"], tally.tickets)
+    yield _many("vmjira_firings", "What the clock has done lately, by job and state.", ["job", "state"], tally.firings)
     about = "Own findings of all tickets, now. Those that are unverified are among the open ones."
     yield _many("vmjira_findings", about, ["range", "state"], tally.findings)
     about = "Hosts in the newest iteration, added up over categories."
     yield _many("vmjira_hosts", about, ["range", "state"], tally.hosts)
 
 
+def _scanners(mark: Mark | None) -> Iterator[GaugeMetricFamily]:
+    known = mark.details["scanners"] if mark else {}
+    silent = {name: float(each["silent"]) for name, each in known.items()}
+    yield _many("vmjira_scanner_silent", "1: nothing came for twice the usual time.", ["scanner"], silent)
+    since = {
+        name: datetime.fromisoformat(each["since"]).timestamp() for name, each in known.items() if each["delivered"]
+    }
+    about = "When the last scan was taken from a scanner."
+    yield _many("vmjira_scanner_last_scan_timestamp_seconds", about, ["scanner"], since)
+
+
 def _queues(
     counts: Mapping[str, int], since: Mapping[str, datetime | None], now: datetime
 ) -> Iterator[GaugeMetricFamily]:
     ages = {name: max((now - oldest).total_seconds(), 0.0) if oldest else 0.0 for name, oldest in since.items()}
-    yield _many("vmjira_queue_length", "Webhooks (react) and changes (deliver) that wait.", ["queue"], counts)
+    yield _many(
+        "vmjira_queue_length",
+        "Webhooks (react), changes (deliver) and jobs of the clock (job) that wait.",
+        ["queue"],
+        counts,
+    )
     yield _many("vmjira_queue_age_seconds", "How long the oldest of them has waited.", ["queue"], ages)
 
 

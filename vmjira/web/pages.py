@@ -70,10 +70,10 @@ def add_pages(views: Blueprint, site: Site) -> None:
         if kind not in KINDS:
             abort(404)
         with site.store().reading() as unit:
-            row = find(unit, identifier)
+            row, enriched = find(unit, identifier), unit.enrichment() is not None
         outside = site.outside()
         rows = report_rows(site.store(), row, site.rules(), KINDS[kind])
-        content: Iterator[bytes] = outside.renderer.csv(rows)
+        content: Iterator[bytes] = outside.renderer.csv(rows, enriched=enriched)
         name = {"Content-Disposition": f'attachment; filename="{row.identifier}.{kind}.csv"'}
         return Response(content, content_type="text/csv; charset=utf-8", headers=name)
 

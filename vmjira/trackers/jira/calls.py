@@ -26,12 +26,14 @@ _REDIRECTED = "we are sent elsewhere, perhaps to log in; set JIRA_URL to where J
 
 @dataclass(frozen=True)
 class Call:
-    """`subject` (an issue's key, an attachment's id) goes where `path` has {}; `doing` and `needs` are for people."""
+    """`subject` (an issue's key, an attachment's id) goes where `path` has {}, and `part` of it where it has {part};
+    `doing` and `needs` are for people."""
 
     method: str
     path: str
     doing: str
     subject: str = ""
+    part: str = ""
     body: Any = None
     params: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[File] = ()

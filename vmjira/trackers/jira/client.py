@@ -169,4 +169,4 @@ class Client:
 
 
 def _path(call: Call) -> str:
-    return call.path.replace("{}", quote(call.subject, safe=""))
+    return call.path.replace("{}", quote(call.subject, safe="")).replace("{part}", quote(call.part, safe=""))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from vmjira.domain.rulebook import TicketRules
 from vmjira.domain.ticket import identity
 from vmjira.errors import TicketGone, TrackerRefused
-from vmjira.flows.ports import Attachment, Created, Draft, File, Issue, Tracker
+from vmjira.flows.ports import Attachment, Comment, Created, Draft, File, Issue, Tracker
 from vmjira.trackers.jira import fields
 from vmjira.trackers.jira.calls import Call, Refusal, understood
 from vmjira.trackers.jira.client import Client, Observer, Site, nobody
@@ -125,15 +125,32 @@ class JiraTracker(Watching, Tracker):
                 self._why_not_linked(key, other)
             raise
 
-    def comment(self, key: str, body: str) -> None:
+    def comment(self, key: str, body: str) -> str:
         call = Call("POST", f"{ISSUE}/comment", "add a comment", subject=key, body={"body": body}, needs="Add Comments")
-        self.client.send(call)
+        with understood("add a comment", writes=True):
+            return str(self.client.send(call)["id"])
 
-    def comments(self, key: str) -> list[str]:
+    def edit_comment(self, key: str, id: str, body: str) -> bool:
+        """Without mails where Jira has a switch for that: only Cloud has."""
+        params = {"notifyUsers": "false"} if self.client.cloud else {}
+        call = Call(
+            "PUT", f"{ISSUE}/comment/{{part}}", "edit a comment", subject=key, part=id, body={"body": body},
+            params=params, needs="Edit Own Comments",
+        )  # fmt: skip
+        try:
+            self.client.send(call)
+        except (TicketGone, Refusal):  # Data Center names only 400, and does not say what was not found
+            if any(each.id == id for each in self.comments(key)):
+                raise
+            return False
+        return True
+
+    def comments(self, key: str) -> list[Comment]:
         """The newest hundred: what we look for was written last."""
         params = {"orderBy": "-created", "maxResults": "100"}
         call = Call("GET", f"{ISSUE}/comment", "read the comments", subject=key, params=params)
-        return [str(each["body"]) for each in self.client.send(call)["comments"]]
+        with understood("read the comments"):
+            return [Comment(str(each["id"]), str(each["body"])) for each in self.client.send(call)["comments"]]
 
     def transition(self, key: str, wanted: Literal["close", "reopen"], rules: TicketRules) -> str:
         with understood(f"{wanted} {key}", writes=True):

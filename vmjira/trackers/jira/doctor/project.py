@@ -28,6 +28,7 @@ WANTED = {
     "ASSIGN_ISSUES": "tickets stay without assignee",
     "SCHEDULE_ISSUES": "tickets stay without due date",
     "MANAGE_WATCHERS": "watchers are not added",
+    "EDIT_OWN_COMMENTS": "a closed ticket does not tell how its verification goes on",
     "ADMINISTER_PROJECTS": "each update of a ticket sends a mail to its watchers",
 }
 #: What is always set, and what the rules may ask for, as Jira calls it on a screen.

@@ -1,0 +1,183 @@
+"""The clock of a process: says what is due, by the rules as they are, and never stops."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from apscheduler.triggers.cron import CronTrigger
+from structlog.testing import capture_logs
+
+from tests.clock.world import Desk
+from vmjira import scheduling
+from vmjira.errors import RulesInvalid, StoreUnavailable
+from vmjira.flows.firings import ring
+from vmjira.flows.jobs import crons
+from vmjira.flows.ports import FiringRow
+from vmjira.scheduling import Clock, Timetable, trigger
+
+UTC_ZONE = ZoneInfo("UTC")
+EVERY_SECOND = CronTrigger(second="*", timezone=UTC_ZONE)
+DAILY = trigger("0 6 * * *", UTC_ZONE)
+
+
+class Bell:
+    """Remembers what was rung, as the database would."""
+
+    def __init__(self, **last: datetime) -> None:
+        self.rung: list[tuple[str, datetime]] = []
+        self.known = dict(last)
+        self.fault: Exception | None = None
+        self._moved = threading.Condition()
+
+    def last(self) -> dict[str, datetime]:
+        if self.fault:
+            raise self.fault
+        return dict(self.known)
+
+    def ring(self, job: str, due: datetime) -> bool:
+        with self._moved:
+            self.rung.append((job, due))
+            self.known[job] = due
+            self._moved.notify_all()
+        return True
+
+    def heard(self, when: Callable[[], bool], seconds: float = 10) -> None:
+        with self._moved:
+            assert self._moved.wait_for(when, seconds), f"only this was rung: {self.rung}"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduling, "LOOK", 0.2)
+
+
+def jobs(bell: Bell) -> list[str]:
+    return [job for job, _ in bell.rung]
+
+
+def test_each_due_time_is_said_at_its_time_and_once():
+    bell = Bell()
+    with Clock(lambda: {"a": EVERY_SECOND}, bell.last, bell.ring).running():
+        bell.heard(lambda: len(bell.rung) >= 2)
+        late = (datetime.now(UTC) - bell.rung[-1][1]).total_seconds()
+    dues = [due for _, due in bell.rung]
+    assert len(set(dues)) == len(dues) and dues == sorted(dues)
+    assert all(due.microsecond == 0 for due in dues) and late < 1.5
+
+
+def test_after_downtime_the_latest_due_time_is_said_and_those_before_it_are_over():
+    now = datetime.now(UTC)
+    bell = Bell(a=now - timedelta(days=4), b=now)
+    with Clock(lambda: {"a": DAILY, "b": DAILY}, bell.last, bell.ring).running():
+        bell.heard(lambda: bool(bell.rung))
+        time.sleep(0.6)  # several looks
+    (job, due) = bell.rung[0]
+    assert len(bell.rung) == 1 and job == "a" and now - timedelta(days=1) < due <= now
+
+
+def test_what_was_never_due_before_is_not_made_up_for():
+    bell = Bell()
+    with Clock(lambda: {"new": DAILY, "a": EVERY_SECOND}, bell.last, bell.ring).running():
+        bell.heard(lambda: len(bell.rung) >= 2)
+    assert set(jobs(bell)) == {"a"}
+
+
+def test_changed_rules_take_effect_without_restart():
+    bell, table = Bell(), dict[str, CronTrigger]({"a": EVERY_SECOND})
+    with Clock(lambda: table, bell.last, bell.ring).running():
+        bell.heard(lambda: "a" in jobs(bell))
+        table = {"b": EVERY_SECOND}
+        bell.heard(lambda: "b" in jobs(bell))
+        bell.rung.clear()
+        bell.heard(lambda: jobs(bell).count("b") >= 2)
+    assert "a" not in jobs(bell)
+
+
+def test_broken_rules_leave_the_schedule_as_it_was():
+    bell, broken = Bell(), list[bool]()
+
+    def table() -> Timetable:
+        if broken:
+            raise RulesInvalid([])
+        return {"a": EVERY_SECOND}
+
+    with Clock(table, bell.last, bell.ring).running():
+        bell.heard(lambda: bool(bell.rung))
+        broken.append(True)
+        bell.rung.clear()
+        bell.heard(lambda: len(bell.rung) >= 2)
+
+
+@pytest.mark.parametrize("fault", [StoreUnavailable("database: away"), RuntimeError("a fault of ours")])
+def test_a_database_that_was_away_only_delays(fault: Exception):
+    bell = Bell()
+    with Clock(lambda: {"a": EVERY_SECOND}, bell.last, bell.ring).running():
+        bell.heard(lambda: bool(bell.rung))
+        bell.fault = fault
+        time.sleep(1.2)
+        seen = len(bell.rung)
+        bell.fault = None
+        bell.heard(lambda: len(bell.rung) > seen)
+
+
+def test_many_clocks_on_one_database_say_each_due_time_once(anywhere: Desk):
+    start = datetime.now(UTC)
+
+    def last() -> dict[str, datetime]:
+        with anywhere.world.store.reading() as unit:
+            return {job: row.due for job, row in unit.last_firings().items()}
+
+    done = threading.Event()
+
+    def listen(job: str, due: datetime) -> bool:
+        new = ring(anywhere.outside, job, due)
+        if len(anywhere.queue.jobs) >= 6:
+            done.set()
+        anywhere.fire(job, due, lambda name: "")
+        return new
+
+    clocks = [Clock(lambda: {"a": EVERY_SECOND, "b": EVERY_SECOND}, last, listen) for _ in range(4)]
+    with _all(clocks):
+        assert done.wait(15)
+    workflows = [workflow for _, workflow, _ in anywhere.queue.jobs]
+    assert len(set(workflows)) == len(workflows)
+    with anywhere.world.store.reading() as unit:
+        rows: list[FiringRow] = unit.firings()
+    assert {(row.job, row.due) for row in rows if row.state != "coalesced"} >= {
+        (job, start.replace(microsecond=0) + timedelta(seconds=2)) for job in ("a", "b")
+    }
+
+
+def test_what_is_due_comes_from_policy_and_scanners(desk: Desk):
+    desk.world.write_rules(policy="ticket: {project: VM}\nschedule: {doctor: never, reminders: 0 8 * * mon}\n")
+    due = crons(desk.load())
+    assert due["fetch.hq"] == "0 6 * * *" and due["reminders"] == "0 8 * * mon"
+    assert "doctor" not in due and due["reconcile"] == "*/15 * * * *"
+
+
+def test_a_broken_file_leaves_the_last_good_rules_and_is_told_once(desk: Desk):
+    good = desk.tools.rules()
+    desk.world.write_rules(scanners="scanners: [{id: hq, type: nessus, fetch: sometimes}]\n")
+    with capture_logs() as told:
+        assert desk.tools.rules() is good and desk.tools.rules() is good
+    assert [each["event"].startswith("the rules are broken") for each in told] == [True]
+    desk.world.write_rules(scanners="scanners: []\n")
+    assert "fetch.hq" not in crons(desk.tools.rules())
+
+
+def _all(clocks: list[Clock]) -> object:
+    from contextlib import ExitStack, contextmanager
+
+    @contextmanager
+    def running() -> Iterator[None]:
+        with ExitStack() as stack:
+            for clock in clocks:
+                stack.enter_context(clock.running())
+            yield
+
+    return running()

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.flows.jira import Jira, running
+from tests.flows.world import World, a_world
+
+
+@pytest.fixture
+def jira(tmp_path: Path) -> Iterator[Jira]:
+    with running(tmp_path, "datacenter") as jira:
+        yield jira
+
+
+@pytest.fixture
+def world(tmp_path: Path, jira: Jira) -> Iterator[World]:
+    with a_world(tmp_path / "world", jira) as world:
+        yield world
+
+
+@pytest.fixture
+def anywhere(tmp_path: Path, jira: Jira, database_url: str) -> Iterator[World]:
+    """On SQLite and on PostgreSQL."""
+    with a_world(tmp_path / "world", jira, database_url) as world:
+        yield world

@@ -1,0 +1,71 @@
+"""How an outcome is kept: new parts first, then one transaction that records, points to them, plans and queues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from uuid import uuid4
+
+import structlog
+
+from vmjira.domain.plan import Title
+from vmjira.domain.rulebook import Rulebook
+from vmjira.domain.ticket import TicketRow
+from vmjira.flows.foresee import Outcome
+from vmjira.flows.operations import commit, rows_of
+from vmjira.flows.ports import EventRow, OperationRow, Outside, Unit
+
+log = structlog.get_logger(__name__)
+
+
+def keep(
+    outside: Outside,
+    outcome: Outcome,
+    rulebook: Rulebook,
+    event: EventRow,
+    *,
+    record: Callable[[Unit], int | None],
+    decided: TicketRow | None = None,
+) -> list[OperationRow]:
+    """Write the new parts, then commit everything at once: `event` tells the cause, and `record` adds it and gives the
+    scan's id, if any. Raises Conflict if somebody else moved the ledger; the plan follows tickets by itself. `decided`:
+    a row as `record` makes it, and as the plan knows it already.
+    """
+    version, plan = outcome.base.version, f"v{outcome.base.version}"
+    paths = {name: f"ledger/{name}/{version}-{uuid4().hex[:8]}.parquet" for name in outcome.parts}
+    for name, path in paths.items():
+        outside.store.write(path, outcome.parts[name])
+    while True:
+        held = outcome.plan.exceeded(rulebook.policy) if event.kind == "scan" else None
+        rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
+        with outside.store.begin() as unit:
+            fresh = unit.tickets(ranges={row.range for row in outcome.plan.tickets})
+            tickets = {**outcome.before, **{row.identifier: row for row in fresh}}
+            if decided:
+                tickets[decided.identifier] = decided
+            if _as_planned_from(outcome, tickets):
+                event = replace(event, version=version, rules=rulebook.digest, enrichment=outcome.base.enrichment)
+                unit.move_ledger(replace(event, scan=record(unit)), paths)
+                unit.put_cell_numbers(outcome.cells)
+                unit.put_tickets(outcome.plan.tickets)
+                stored = commit(outside, unit, rows)
+                break
+        outcome = outcome.again(tickets)
+    if held:
+        log.warning("plan held", plan=plan, why=held)
+    return stored
+
+
+def _as_planned_from(outcome: Outcome, tickets: Mapping[str, TicketRow]) -> bool:
+    """Nobody closed, reopened or deleted a ticket of the plan while it was made; the rest of a row is delivery's."""
+
+    def decided(row: TicketRow | None) -> object:
+        return row and (row.closing, row.closed_at, row.reopened, row.noted, row.verified, row.gone)
+
+    planned = [row.identifier for row in outcome.plan.tickets]
+    return all(decided(outcome.before.get(name)) == decided(tickets.get(name)) for name in planned)
+
+
+def titles(outside: Outside, rulebook: Rulebook) -> Title:
+    """Words for a ticket's title, by the policy of these rules."""
+    return lambda category, range_, iteration: outside.renderer.title(rulebook.policy, category, range_, iteration)
