@@ -79,7 +79,7 @@ def make(folder: Path, hosts: int) -> None:
         findings(hosts, week).write_parquet(file)
         one = replace(scan(hosts, week, pl.scan_parquet(file)), digest=f"week{week}")
         began = time.perf_counter()
-        report = ingest(outside, [file], lambda _, one=one: [one], lambda: rulefiles.load_texts(RULES))  # noqa: B008
+        report = ingest(outside, [file], lambda _, one=one: [one], lambda: rulefiles.load_texts(RULES))
         print(f"week {week}: {report.scans[0]['outcome']} in {time.perf_counter() - began:.0f} s", flush=True)
         file.unlink()
     store.close()
