@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ from click.testing import CliRunner
 from flask.testing import FlaskClient
 
 from tests.flows.scans import RDP, SMB, week
-from tests.flows.world import POLICY, RANGES, World
+from tests.flows.world import CATEGORIES, POLICY, RANGES, World
 from tests.web.conftest import web_of
 from tests.web.reading import forms, press, rows, words
 from tests.web.test_access import LINES, TOKEN, basic
 from vmjira.cli import main
+from vmjira.flows.rulewatch import look, settle
+from vmjira.rulefiles import load
 from vmjira.web.forms import COOKIE, FIELD
 from vmjira.web.gate import Gate
 from vmjira.web.users import UserFile
@@ -78,6 +81,31 @@ def test_one_of_a_plan_is_dropped_and_the_rest_released(held: World, web: FlaskC
     held.deliver()
     assert [ticket.identifier for ticket in held.jira.tickets()] == ["windows.boston.2026-W23"]
     assert [row[3] for row in rows(web.get("/audit").text)] == ["release", "drop"]
+
+
+def test_changed_rules_that_would_do_too_much_are_looked_at_then_released(world: World, web: FlaskClient):
+    world.fold(week(23), {f"10.1.0.{i}": [SMB] for i in range(1, 4)} | {"10.2.0.1": [SMB]})
+    world.write_rules(policy=POLICY + "limits: {create: 1}\n")
+    look(world.outside, lambda: load(world.rules))
+    before = [(ticket.key, ticket.description) for ticket in world.jira.tickets()]
+    world.write_rules(
+        categories=CATEGORIES.replace("family = 'Windows'", "family = 'Window'").replace("'Web Servers'", "'Windows'")
+    )
+    look(world.outside, lambda: load(world.rules))
+    page = web.get("/rules").text
+    told = words(page)
+    assert "Changed rules are held" in told and "2 tickets would be made" in told and "4 findings would move" in told
+    assert rows(page, "from whom to whom")[0][:4] == [
+        "3", "3", "windows.boston.2026-W23 (VM-1) Boston Office", "web.boston.2026-W23 Boston Office",
+    ]  # fmt: skip
+    assert "-  - {id: windows" in page
+    assert web.get("/api/rules").json["held"]["preview"]["moves"]["findings"] == 4
+    assert [(ticket.key, ticket.description) for ticket in world.jira.tickets()] == before
+    (way,) = {each for each in re.findall(r'href="(/operations/release[^"]*)"', page)}
+    assert press(web, way).status_code == 303
+    settle(world.outside)
+    assert "released by local" in words(web.get("/rules").text) and "are held" not in words(web.get("/rules").text)
+    assert "create web.boston.2026-W23: done" in world.deliver()
 
 
 def test_pressing_twice_does_it_once(refused: World, web: FlaskClient):

@@ -100,7 +100,8 @@ def test_a_refused_operation_is_retried(world: World, browser: Any, address: str
     shows(browser, "Done: retry 1")
     world.deliver()
     browser.find_element(CSS, ".tabs a").click()
-    shows(browser, "VM-1: created" in text(browser) and "retry by local (page)")
+    shows(browser, "VM-1: created")
+    shows(browser, "retry by local (page)")
 
 
 def test_a_held_plan_is_looked_at_and_released(world: World, browser: Any, address: str):
@@ -121,7 +122,7 @@ def test_a_typo_in_a_rule_file_appears_and_disappears(world: World, browser: Any
     world.ingest(world.scan(week(23), {"10.1.0.1": [SMB]}))
     world.write_rules(categories=CATEGORIES.replace("family =", "famly ="))
     browser.get(f"{address}/rules")
-    shows(browser, "did you mean" in text(browser).lower() or "famly")
+    shows(browser, "famly")
     world.write_rules(categories=CATEGORIES)
     browser.refresh()
     assert "famly" not in text(browser)

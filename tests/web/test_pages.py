@@ -14,7 +14,7 @@ from tests.flows.scans import APACHE, RDP, SMB, week
 from tests.flows.world import CATEGORIES, POLICY, RANGES, World, a_world
 from tests.web.conftest import NOW, web_of
 from tests.web.reading import rows, words
-from vmjira.flows.ports import DeliveryRow, OperationRow
+from vmjira.flows.ports import DeliveryRow, FiringRow, Mark, OperationRow
 from vmjira.web import create_app
 
 PAGES = ("/", "/tickets", "/search", "/rules", "/scanners", "/events", "/operations", "/audit", "/acceptances")
@@ -170,6 +170,23 @@ def test_a_silent_scanner_and_an_event_that_failed_are_worth_a_look(world: World
         "1 event could not be handled What the tracker told is kept; the reason stands beside it.",
         "nessus is silent for 45 days The last of 3 scans ended 2026-05-04; usually one comes every 7 days.",
     ]
+
+
+def test_what_the_doctor_found_and_a_job_that_failed_need_a_person(world: World, web: FlaskClient):
+    wrong = [{"what": "no right to close", "how": "grant it", "where": ""}]
+    with world.store.begin() as unit:
+        unit.put_mark(Mark("doctor", NOW, {"checks": 9, "wrong": wrong}))
+        unit.put_mark(Mark("schedule", NOW, {"scanners": {"lab": {"silent": True, "since": "2026-06-01T00:00:00+00:00",
+                                                                  "delivered": True}}}))  # fmt: skip
+        unit.add_firing(FiringRow("enrich", NOW, "failed", "no answer"))
+    assert attention(web) == [
+        "The doctor found 1 problem in the tracker no right to close: grant it",
+        "The job enrich failed no answer",
+        "lab is silent for 18 days The last scan was on 2026-06-01.",
+    ]
+    jobs = {row[0]: row for row in rows(web.get("/scanners").text, "What the clock does")}
+    assert jobs["enrich"][3:] == ["2026-06-19 12:00", "failed", "no answer"]
+    assert jobs["reconcile"][1] == "2026-06-19 12:15" and jobs["reconcile"][3] == "not yet"
 
 
 def test_work_that_waits_without_a_worker_needs_a_person(world: World, web: FlaskClient):
