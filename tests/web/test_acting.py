@@ -101,7 +101,7 @@ def test_changed_rules_that_would_do_too_much_are_looked_at_then_released(world:
     assert "-  - {id: windows" in page
     assert web.get("/api/rules").json["held"]["preview"]["moves"]["findings"] == 4
     assert [(ticket.key, ticket.description) for ticket in world.jira.tickets()] == before
-    (way,) = {each for each in re.findall(r'href="(/operations/release[^"]*)"', page)}
+    (way,) = set(re.findall(r'href="(/operations/release[^"]*)"', page))
     assert press(web, way).status_code == 303
     settle(world.outside)
     assert "released by local" in words(web.get("/rules").text) and "are held" not in words(web.get("/rules").text)

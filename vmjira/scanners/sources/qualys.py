@@ -23,6 +23,7 @@ from vmjira.errors import ScannerError, ScannerRefused, ScannerUnavailable
 from vmjira.flows.sources import Check, Listing, Progress, RemoteScan, Source
 from vmjira.scanners import values
 from vmjira.scanners.sources.files import keep, safe_name
+from vmjira.scanners.sources.norescan import NoRescan
 from vmjira.scanners.sources.options import oldest, resolved, wanted
 from vmjira.scanners.sources.qualys_api import Api
 from vmjira.scanners.sources.targets import names, networks, within
@@ -60,7 +61,7 @@ class Run:
         return self.state == "Finished" and self.processed and not self.empty and self.end is not None
 
 
-class Qualys:
+class Qualys(NoRescan):
     cannot_rescan = (
         "Qualys does not tell with which scanner appliance and authentication records a scan was run, so a scan of "
         "single hosts could see less than the round did"
@@ -115,18 +116,6 @@ class Qualys:
                 "" if matching else "correct scans, or let the user see the scans",
             ),
         ]
-
-    def launch(self, addresses: Sequence[str], name: str) -> str:
-        raise ScannerRefused(self.cannot_rescan)
-
-    def launched_by_name(self, name: str, since: datetime) -> str | None:
-        return None
-
-    def launched(self, id: str) -> RemoteScan | None:
-        raise ScannerRefused(self.cannot_rescan)
-
-    def stop(self, id: str) -> None:
-        """Nothing of ours can run there."""
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

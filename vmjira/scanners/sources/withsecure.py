@@ -25,6 +25,7 @@ from vmjira.flows.sources import Check, Listing, Progress, RemoteScan, Source
 from vmjira.scanners import values
 from vmjira.scanners.sources.files import keep, safe_name
 from vmjira.scanners.sources.http import Session
+from vmjira.scanners.sources.norescan import NoRescan
 from vmjira.scanners.sources.options import oldest, resolved, wanted
 from vmjira.scanners.sources.remembered import Remembered
 from vmjira.scanners.withsecure import NAME, VERSION
@@ -83,7 +84,7 @@ class Group:
         return "" if self.end else f"{self.name}: no system scan has ever been completed"
 
 
-class WithSecure:
+class WithSecure(NoRescan):
     cannot_rescan = "how WithSecure Elements VM starts the scan of a host by its API is not described publicly"
 
     def __init__(self, scanner: Scanner, options: Mapping[str, Any]) -> None:
@@ -135,18 +136,6 @@ class WithSecure:
             Check(bool(names), f"{len(names)} scan groups match: {', '.join(names[:10])}",
                   "" if names else "correct scans, or let the user see the scan groups"),
         ]  # fmt: skip
-
-    def launch(self, addresses: Sequence[str], name: str) -> str:
-        raise ScannerRefused(self.cannot_rescan)
-
-    def launched_by_name(self, name: str, since: datetime) -> str | None:
-        return None
-
-    def launched(self, id: str) -> RemoteScan | None:
-        raise ScannerRefused(self.cannot_rescan)
-
-    def stop(self, id: str) -> None:
-        """Nothing of ours can run there."""
 
     # --- what is asked ------------------------------------------------------------------------------------------------
 
