@@ -28,11 +28,12 @@ check: $(VENV)/.installed-dev ## format, lint, types, who may import whom, and t
 	$(BIN)/lint-imports
 	$(BIN)/vmjira rules check rules
 
-bench: $(VENV)/.installed-dev ## how fast scans and webhooks are taken in, and how many calls the tracker gets
+bench: $(VENV)/.installed-dev ## how fast scans and webhooks are taken in, pages are shown, and how many calls the tracker gets
 	$(BIN)/python -m bench.read
 	$(BIN)/python -m bench.fold
 	$(BIN)/python -m bench.calls
 	$(BIN)/python -m bench.webhooks
+	$(BIN)/python -m bench.pages
 
 clean: ## removes the virtual environment and caches; scans, ledger and tickets in var/ stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -386,6 +386,7 @@ def _parts(application: Application) -> Parts:
     from concurrent.futures import ThreadPoolExecutor
 
     from vmjira.flows.ingest import settle
+    from vmjira.scheduling import next_due
     from vmjira.web.site import Parts
 
     settling = ThreadPoolExecutor(max_workers=1, thread_name_prefix="settle")  # folding scans takes longer than a click
@@ -403,6 +404,7 @@ def _parts(application: Application) -> Parts:
         outside=lambda: application.outside,
         problems=application.rule_problems,
         settled=settled,
+        next_due=next_due,
     )
 
 

@@ -16,6 +16,7 @@ from vmjira.cliparts import JSON, err, out, pass_app, print_json, whoami
 from vmjira.domain.rulebook import Rulebook
 from vmjira.enrichcommand import enrich
 from vmjira.errors import VmjiraError
+from vmjira.rulescommands import rules
 from vmjira.scannercommands import scanners
 from vmjira.settings import load_settings
 from vmjira.shown import (
@@ -136,12 +137,12 @@ def plan(app: Application, files: Sequence[Path], preview: bool, as_json: bool) 
     from vmjira.flows.preview import preview_all
 
     with app.reader() as read:
-        operations, rules = preview_all(app.outside, files, read, app.load_rules)
+        operations, meaning = preview_all(app.outside, files, read, app.load_rules)
     if as_json:
-        print_json({"operations": operations, "rules": rules} if preview else operations)
+        print_json({"operations": operations, "rules": meaning} if preview else operations)
         return
-    if preview or rules["changed"]:
-        show_rules_preview(out, rules)
+    if preview or meaning["changed"]:
+        show_rules_preview(out, meaning)
     show_operations(out, operations, at_most=MANY)
 
 
@@ -181,44 +182,10 @@ def explain(app: Application, host: str, vulnerability: str | None, as_json: boo
     print_json(found) if as_json else show_explanation(out, found)
 
 
-@main.group()
-def rules() -> None:
-    """Rule files."""
-
-
-@rules.command("check")
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
-@pass_app
-def rules_check(app: Application, folder: Path | None) -> None:
-    """Validate rule files: every problem at once, as file:line:column."""
-    from vmjira import rulefiles
-    from vmjira.errors import RulesInvalid
-    from vmjira.rendering import check_templates
-
-    folder = folder or app.settings.rules
-    rulebook = rulefiles.load(folder)
-    if problems := check_templates(folder / "templates"):
-        raise RulesInvalid(problems)
-    for hint in rulefiles.hints(rulebook):
-        err.print(f"{folder.name}/{hint}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-    out.print(
-        f"{folder}: {len(rulebook.categories)} categories, {len(rulebook.ranges)} ranges, "
-        f"{len(rulebook.acceptances)} acceptances, {len(rulebook.scanners)} scanners: all is well",
-        markup=False, highlight=False, soft_wrap=True,
-    )  # fmt: skip
-
-
-@rules.command("schema")
-def rules_schema() -> None:
-    """The JSON Schema of the rule files, for editors."""
-    from vmjira import rulefiles
-
-    print_json(rulefiles.json_schema())
-
-
 main.add_command(doctor)
 main.add_command(enrich)
 main.add_command(reconcile)
+main.add_command(rules)
 main.add_command(webhook)
 main.add_command(users)
 main.add_command(scanners)

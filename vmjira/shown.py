@@ -153,6 +153,15 @@ def show_webhooks(out: Console, found: Iterable[Any]) -> None:
 
 
 def show_explanation(out: Console, found: Mapping[str, Any]) -> None:
-    out.print(_table(f"Host {found['host']}", ["", ""], found["known"].items()))
+    out.print(_table(f"Host {found['host']}", ["", ""], _lines(found["known"])))
     for each in found["findings"]:
-        out.print(_table(f"{each['vulnerability_id']}: {each['title']}", ["", ""], each.items()))
+        out.print(_table(f"{each['vulnerability_id']}: {each['title']}", ["", ""], _lines(each)))
+
+
+def _lines(facts: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
+    """A line for each entry of a list; what has more to say than words for people says those."""
+    for name, value in facts.items():
+        if isinstance(value, list):
+            yield name, "\n".join(each["words"] if isinstance(each, dict) else str(each) for each in value)
+        else:
+            yield name, value

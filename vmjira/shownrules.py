@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -68,6 +68,21 @@ def show_rules_preview(out: Console, said: Mapping[str, Any]) -> None:
             f"More than the limits allow, so a person has to release it: {said['exceeds']}",
             style="bold red", markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
+
+
+def show_history(out: Console, periods: Sequence[Mapping[str, Any]]) -> None:
+    rows = (
+        [each["since"][:16], (each["until"] or "")[:16] or "in force", each["digest"][:12], each["how"],
+         each["released_by"], "\n".join(map(_edited, each["files"]))]
+        for each in periods
+    )  # fmt: skip
+    columns = ["since (UTC)", "until (UTC)", "rules", "why", "released by", "files that changed"]
+    out.print(table(f"{len(periods)} times, the newest first", columns, rows))
+
+
+def _edited(file: Mapping[str, Any]) -> str:
+    who = f" by {file['who']} ({file['from']}, {file['at'][:16]})" if file.get("who") else ""
+    return f"{file['file']} +{file['added']} -{file['removed']}{who}"
 
 
 def _list(out: Console, title: str, columns: list[str], listed: Mapping[str, Any], row: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -55,7 +56,7 @@ def source(port: int, pem: Path) -> Configure:
     def configured(**options: Any) -> Gvm:
         options = {
             "url": f"tls://localhost:{port}", "username": "vmjira", "password": "${GVM_PASSWORD}",
-            "ca_file": str(pem), **options,
+            "ca_file": str(pem), "history": timedelta(days=36500), **options,
         }  # fmt: skip
         options = {key: value for key, value in options.items() if value is not None}
         made = connect(Scanner("greenbone", "gvm", timezone=ZoneInfo("UTC"), options=options), ENVIRON)

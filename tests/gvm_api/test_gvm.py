@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
+from lxml import etree
 
+from tests.gvm_api import schema
 from tests.gvm_api.conftest import IMPATIENT
 from tests.gvm_api.gmp_server import Conversation, Report, result, serve
 from vmjira.errors import ScannerRefused, ScannerUnavailable
@@ -67,6 +69,12 @@ def test_of_a_long_history_the_newest_hundred_runs_are_looked_at(gvmd, source):
     listing = source().listing()
     assert [scan.id.partition("/")[2] for scan in listing.scans] == [run.id for run in runs[3:]]
     assert listing.passed_over == ("Daily: 3 runs are older than its newest 100",)
+
+
+def test_runs_that_ended_before_the_history_of_the_rule_are_not_offered(gvmd, source):
+    ended = datetime.now(UTC) - timedelta(days=2)
+    gvmd.scans("Weekly", "10.1.2.0/24", weekly(), weekly(end=ended.isoformat()))
+    assert [scan.finished_at for scan in source(history=timedelta(days=3)).listing().scans] == [ended]
 
 
 # --- end to end -------------------------------------------------------------------------------------------------------
@@ -136,6 +144,45 @@ def test_a_large_report_goes_to_disk_without_being_kept_in_memory(gvmd, source, 
     assert path.stat().st_size > 20_000_000
     half = len(sizes) // 2
     assert max(sizes[half:]) < max(sizes[:half]) + 2_000_000  # it does not grow with the file
+
+
+@pytest.mark.parametrize(
+    ("file", "hosts", "records"),
+    [
+        ("golismero_generic.xml", 1, 148),
+        ("ovr_airplay.xml", 1, 37),
+        ("vulnparse_updated.xml", 1, 6),
+        ("helper_report.xml", 1, 1),
+    ],
+)
+def test_reports_that_real_servers_wrote_come_whole(gvmd, source, tmp_path, file, hosts, records):
+    report = weekly(raw=real(file))
+    gvmd.scans("Weekly", "10.1.2.0/24", report)
+    path = source().download(RemoteScan(f"{report.task}/{report.id}", "Weekly"), tmp_path, nothing)
+    scan = read(path, tmp_path / "read")
+    assert (scan.hosts.height, scan.records) == (hosts, records)
+
+
+def test_a_real_answer_with_a_page_of_ten_rows_and_no_hosts_is_a_part(gvmd, source, tmp_path):
+    report = weekly(raw=real("pygvm_get_reports.xml"))
+    gvmd.scans("Weekly", "10.1.2.0/24", report)
+    with pytest.raises(ScannerUnavailable, match="came as a part only: 0 of 1 hosts"):
+        source().download(RemoteScan(f"{report.task}/{report.id}", "Weekly"), tmp_path, nothing)
+
+
+def real(name: str) -> str:
+    """The report that a real server wrote, within whatever answer it came; as if our filter had been applied."""
+    path = schema.FILE.parents[2] / "scans" / "openvas" / name
+    if not path.exists():
+        pytest.skip(f"there is no {path}: reports of real servers are not part of the repository")
+    root = etree.parse(path, etree.XMLParser(huge_tree=True)).getroot()
+    report = root.find(".//report/report")
+    report = report if report is not None else root.find("report") if root.find("report") is not None else root
+    term = report.find("filters/term")
+    if term is None:
+        term = etree.SubElement(etree.SubElement(report, "filters"), "term")
+    term.text = f"{term.text or ''} min_qod=70"
+    return etree.tostring(report, encoding="unicode", with_tail=False)
 
 
 # --- paging and other parts -------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -47,7 +47,7 @@ WEEKLY = RemoteScan(REF, "Weekly Boston", datetime(2026, 6, 5, 10, tzinfo=UTC))
 
 @pytest.fixture
 def qualys() -> Iterator[Qualys]:
-    qualys_api._MEMORY.clear()
+    qualys_api.REMEMBERED.clear()
     state = Qualys()
     server = serve(state)
     yield state
@@ -58,7 +58,10 @@ def qualys() -> Iterator[Qualys]:
 @pytest.fixture
 def source(qualys: Qualys) -> Callable[..., Any]:
     def configured(**options: Any) -> Any:
-        options = {"url": qualys.address, "username": "acme", "password": "${QUALYS_PASSWORD}", **options}
+        options = {
+            "url": qualys.address, "username": "acme", "password": "${QUALYS_PASSWORD}",
+            "history": timedelta(days=36500), **options,
+        }  # fmt: skip
         made = connect(Scanner("qualys", "qualys", options=options), {"QUALYS_PASSWORD": PASSWORD})
         made.api.limits = replace(LIMITS, read=10.0)
         return made
@@ -104,6 +107,12 @@ def test_only_finished_and_processed_scans_that_match_are_offered_oldest_first(q
         "Weekly Boston: 1 scan: not processed yet",
         "Weekly Boston: 1 scan: tells no duration",
     )
+
+
+def test_qualys_is_asked_for_the_history_of_the_rule_only(qualys, source):
+    source(history=timedelta(days=3)).listing()
+    asked = datetime.fromisoformat(qualys.calls(SCANS)[0]["launched_after_datetime"])
+    assert timedelta(days=3) <= datetime.now(UTC) - asked < timedelta(days=3, minutes=5)
 
 
 # --- end to end -------------------------------------------------------------------------------------------------------

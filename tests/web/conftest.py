@@ -14,6 +14,7 @@ from vmjira import rulefiles
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import Problem, RulesInvalid
 from vmjira.flows.rules import read_rules
+from vmjira.scheduling import next_due
 from vmjira.web import create_app
 from vmjira.web.gate import Gate
 from vmjira.web.site import Parts
@@ -56,7 +57,7 @@ def web_of(world: World, gate: Gate | None = None) -> Flask:
             return error.problems
         return []
 
-    parts = Parts(outside=lambda: world.outside, problems=problems, clock=lambda: NOW)
+    parts = Parts(outside=lambda: world.outside, problems=problems, clock=lambda: NOW, next_due=next_due)
     return create_app(lambda: world.store, rules, browse_url=world.jira.url, gate=gate, parts=parts)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
 from lxml import html
 
+from tests.flows.jira import running
 from tests.flows.scans import APACHE, RDP, SMB, week
-from tests.flows.world import CATEGORIES, POLICY, RANGES, World
+from tests.flows.world import CATEGORIES, POLICY, RANGES, World, a_world
 from tests.web.conftest import NOW, web_of
 from tests.web.reading import rows, words
-from vmjira.flows.ports import DeliveryRow, OperationRow
+from vmjira.flows.ports import DeliveryRow, FiringRow, Mark, OperationRow
 from vmjira.web import create_app
 
 PAGES = ("/", "/tickets", "/search", "/rules", "/scanners", "/events", "/operations", "/audit", "/acceptances")
@@ -24,12 +26,34 @@ OF_A_SCAN = (
 HARM = "<script>alert(1)</script>'\"{{7*7}}"
 
 
-@pytest.fixture
-def weeks(world: World) -> World:
+def two_weeks(world: World) -> World:
     """Two rounds in Boston, one in New York."""
     world.fold(week(23), {"10.1.0.1": [SMB, RDP], "10.1.0.2": [SMB], "10.2.0.1": [APACHE]})
     world.fold(week(24), {"10.1.0.1": [SMB], "10.1.0.2": [], "10.1.0.3": [RDP]})
     return world
+
+
+@pytest.fixture(scope="module")
+def nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Before the first scan. To look at only: all tests share it."""
+    folder = tmp_path_factory.mktemp("nothing")
+    with running(folder, "datacenter") as jira, a_world(folder / "world", jira) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """To look at only: all tests share it."""
+    folder = tmp_path_factory.mktemp("weeks")
+    with running(folder, "datacenter") as jira, a_world(folder / "world", jira) as world:
+        yield two_weeks(world)
+
+
+@pytest.fixture
+def web(request: pytest.FixtureRequest) -> FlaskClient:
+    """The pages of the world that the test names; of the one without scans if it names none."""
+    name = next((name for name in ("weeks", "world") if name in request.fixturenames), "nothing")
+    return web_of(request.getfixturevalue(name)).test_client()
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -127,12 +151,13 @@ def test_a_plan_above_the_limits_needs_a_person(world: World, web: FlaskClient):
     assert world.jira.tickets() == []
 
 
-def test_a_typo_in_a_rule_file_appears_and_disappears(weeks: World, web: FlaskClient):
-    weeks.write_rules(categories=CATEGORIES.replace("family =", "famly ="))
+def test_a_typo_in_a_rule_file_appears_and_disappears(world: World, web: FlaskClient):
+    two_weeks(world)
+    world.write_rules(categories=CATEGORIES.replace("family =", "famly ="))
     (item,) = attention(web)
     assert item.startswith("The rule files have 2 problems") and "famly" in item
     assert "The files in the folder have problems" in words(web.get("/rules").text)
-    weeks.write_rules(categories=CATEGORIES)
+    world.write_rules(categories=CATEGORIES)
     assert attention(web) == [] and "problems" not in words(web.get("/rules").text)
 
 
@@ -145,6 +170,23 @@ def test_a_silent_scanner_and_an_event_that_failed_are_worth_a_look(world: World
         "1 event could not be handled What the tracker told is kept; the reason stands beside it.",
         "nessus is silent for 45 days The last of 3 scans ended 2026-05-04; usually one comes every 7 days.",
     ]
+
+
+def test_what_the_doctor_found_and_a_job_that_failed_need_a_person(world: World, web: FlaskClient):
+    wrong = [{"what": "no right to close", "how": "grant it", "where": ""}]
+    with world.store.begin() as unit:
+        unit.put_mark(Mark("doctor", NOW, {"checks": 9, "wrong": wrong}))
+        unit.put_mark(Mark("schedule", NOW, {"scanners": {"lab": {"silent": True, "since": "2026-06-01T00:00:00+00:00",
+                                                                  "delivered": True}}}))  # fmt: skip
+        unit.add_firing(FiringRow("enrich", NOW, "failed", "no answer"))
+    assert attention(web) == [
+        "The doctor found 1 problem in the tracker no right to close: grant it",
+        "The job enrich failed no answer",
+        "lab is silent for 18 days The last scan was on 2026-06-01.",
+    ]
+    jobs = {row[0]: row for row in rows(web.get("/scanners").text, "What the clock does")}
+    assert jobs["enrich"][3:] == ["2026-06-19 12:00", "failed", "no answer"]
+    assert jobs["reconcile"][1] == "2026-06-19 12:15" and jobs["reconcile"][3] == "not yet"
 
 
 def test_work_that_waits_without_a_worker_needs_a_person(world: World, web: FlaskClient):
@@ -272,9 +314,10 @@ def test_what_is_found_comes_page_by_page(world: World, web: FlaskClient):
 # --- rules, scanners
 
 
-def test_the_rules_in_force_are_shown_with_what_changed_when(weeks: World, web: FlaskClient):
-    weeks.write_rules(categories=CATEGORIES.replace("Windows updates", "Windows"))
-    weeks.ingest()
+def test_the_rules_in_force_are_shown_with_what_changed_when(world: World, web: FlaskClient):
+    two_weeks(world)
+    world.write_rules(categories=CATEGORIES.replace("Windows updates", "Windows"))
+    world.ingest()
     page = web.get("/rules").text
     assert "+  - {id: windows, title: Windows, where:" in page and "-  - {id: windows, title: Windows updates" in page
     assert [row[0] for row in rows(page, "The first condition")] == ["Windows", "Web servers"]

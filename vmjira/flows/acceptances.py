@@ -49,7 +49,8 @@ def all_acceptances(store: Store, rulebook: Rulebook, now: datetime) -> list[dic
 
 
 def _held(store: Store, parts: Mapping[str, str], now: datetime) -> _Held:
-    accepted = (pl.col("ended_as") == "accepted") & ~pl.col("superseded") & (pl.col("accepted_until") > now)
+    told = pl.col("accepted_until").is_not_null()  # first, because Parquet tells at once where all are null
+    accepted = told & (pl.col("ended_as") == "accepted") & ~pl.col("superseded") & (pl.col("accepted_until") > now)
     lives = [store.scan(path).filter(accepted).collect() for path in lives_of(parts)]
     found = pl.concat([empty(LEDGER), *lives])
     there = pl.col("host").is_in(found["host"].unique().implode())

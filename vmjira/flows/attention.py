@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from vmjira.domain.acceptance import ends_at
+from vmjira.domain.operation import count
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import Problem
 from vmjira.flows.acceptances import SOON
-from vmjira.flows.looking import LastScan, Page
+from vmjira.flows.looking import Page
 from vmjira.flows.operations import BREAKER, RULES
-from vmjira.flows.ports import Mark, Unit
+from vmjira.flows.ports import Unit
+from vmjira.flows.silence import SCHEDULE
 
 #: Notices that are told one by one.
 NOTICES = Page(limit=20)
@@ -46,8 +48,9 @@ def needs_a_person(unit: Unit, rulebook: Rulebook, problems: Sequence[Problem], 
         *_broken_rules(problems),
         *_nobody_works(unit, now),
         *_failed_events(unit),
-        *_doctor(unit.look.marks()),
-        *_silent(unit.look.last_scans(), now),
+        *_doctor(unit),
+        *_jobs(unit),
+        *_silent(unit, now),
         *_ending(unit, rulebook, now),
     ]
     return sorted(items, key=lambda item: item.level != "act")
@@ -56,7 +59,7 @@ def needs_a_person(unit: Unit, rulebook: Rulebook, problems: Sequence[Problem], 
 def held_plans(unit: Unit) -> dict[str, dict[str, int]]:
     """Plans above the policy's limits: plan → kind of operation → how many. Notices are no plans."""
     plans = {
-        plan: {kind: count for kind, count in kinds.items() if kind not in (BREAKER, RULES)}
+        plan: {kind: many for kind, many in kinds.items() if kind not in (BREAKER, RULES)}
         for plan, kinds in unit.look.held_plans().items()
     }
     return {plan: kinds for plan, kinds in plans.items() if kinds}
@@ -64,24 +67,27 @@ def held_plans(unit: Unit) -> dict[str, dict[str, int]]:
 
 def _held(unit: Unit) -> Iterator[Item]:
     for plan, kinds in held_plans(unit).items():
-        what = ", ".join(f"{count} × {kind}" for kind, count in kinds.items())
+        what = ", ".join(f"{many} × {kind}" for kind, many in kinds.items())
         text = f"It exceeds the policy's limits, and nothing of it was sent: {what}."
         yield Item("act", f"Plan {plan} waits for a release", text, "operations", {"state": "held"})
     for row in unit.look.operations(["held"], NOTICES, kinds=[BREAKER, RULES])[0]:
-        title = "Changed rules are held" if row.operation == RULES else f"A scan of {row.identifier} is not believed"
-        yield Item("act", title, row.reason, "operations", {"state": "held"})
+        if row.operation == RULES:
+            yield Item("act", "Changed rules are held", row.reason, "rules")
+        else:
+            title = f"A scan of {row.identifier} is not believed"
+            yield Item("act", title, row.reason, "operations", {"state": "held"})
 
 
 def _refused(unit: Unit) -> Iterator[Item]:
-    rows, count = unit.look.operations(["refused"], Page(limit=1))
+    rows, refused = unit.look.operations(["refused"], Page(limit=1))
     if rows:
-        title = f"The tracker refused {count} operation{'s' if count > 1 else ''}"
+        title = f"The tracker refused {count(refused, 'operation')}"
         yield Item("act", title, f"The latest: {rows[0].answer}", "operations", {"state": "refused"})
 
 
 def _broken_rules(problems: Sequence[Problem]) -> Iterator[Item]:
     if problems:
-        title = f"The rule files have {len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        title = f"The rule files have {count(len(problems), 'problem')}"
         yield Item("act", title, f"The rules that were in force before stay so. First: {problems[0]}", "rules")
 
 
@@ -93,24 +99,36 @@ def _nobody_works(unit: Unit, now: datetime) -> Iterator[Item]:
 
 
 def _failed_events(unit: Unit) -> Iterator[Item]:
-    if count := unit.look.failed_deliveries():
-        title = f"{count} event{'s' if count > 1 else ''} could not be handled"
+    if failed := unit.look.failed_deliveries():
+        title = f"{count(failed, 'event')} could not be handled"
         yield Item("look", title, "What the tracker told is kept; the reason stands beside it.", "events")
 
 
-def _doctor(marks: Sequence[Mark]) -> Iterator[Item]:
-    """What the last `doctor` found wrong, if it left a mark: `problems` is how many, or what they are."""
-    for mark in marks:
-        wrong = mark.details.get("problems") if mark.name == "doctor" else None
-        if wrong:
-            many = isinstance(wrong, list)
-            text = "; ".join(map(str, wrong[:3])) if many else "`vmjira doctor` tells which, and how to mend them."
-            title = f"The doctor found {len(wrong) if many else wrong} problems"
-            yield Item("act", title, text, "scanners")
+def _doctor(unit: Unit) -> Iterator[Item]:
+    """What the last visit of the doctor found wrong."""
+    mark = unit.mark("doctor")
+    if mark and (wrong := mark.details.get("wrong")):
+        text = "; ".join(f"{each['what']}: {each['how']}" for each in wrong[:3])
+        yield Item("act", f"The doctor found {count(len(wrong), 'problem')} in the tracker", text, "scanners")
 
 
-def _silent(scans: Sequence[LastScan], now: datetime) -> Iterator[Item]:
-    for each in scans:
+def _jobs(unit: Unit) -> Iterator[Item]:
+    for job, row in sorted(unit.last_firings().items()):
+        if row.state == "failed":
+            yield Item("act", f"The job {job} failed", row.words, "scanners")
+
+
+def _silent(unit: Unit, now: datetime) -> Iterator[Item]:
+    """By the job that waits for scanners; where none is waited for, by the scans that came in."""
+    mark = unit.mark(SCHEDULE)
+    if waited := mark.details.get("scanners") if mark else None:
+        for name, told in sorted(waited.items()):
+            if told["silent"]:
+                since = datetime.fromisoformat(told["since"])
+                text = f"The last scan was on {since:%Y-%m-%d}." if told["delivered"] else "It never delivered a scan."
+                yield Item("look", f"{name} is silent for {(now - since).days} days", text, "scanners")
+        return
+    for each in unit.look.last_scans():
         usual = (each.last - each.first) / (each.scans - 1) if each.scans > 2 else None
         if now - each.last > (max(usual * PAUSES, PATIENCE) if usual is not None else UNKNOWN_PACE):
             pace = f"; usually one comes every {_days(usual)}" if usual else ""
@@ -127,6 +145,6 @@ def _ending(unit: Unit, rulebook: Rulebook, now: datetime) -> Iterator[Item]:
     soon, zone = now + timedelta(days=SOON), rulebook.policy.timezone
     ends = [ends_at(each, zone) for each in rulebook.acceptances]
     ends += [row.accepted_until for row in unit.look.holding_acceptances(now)]
-    if count := sum(now < end <= soon for end in ends):
-        title = f"{count} accepted risk{'s' if count > 1 else ''} end{'s' if count == 1 else ''} soon"
+    if ending := sum(now < end <= soon for end in ends):
+        title = f"{count(ending, 'accepted risk')} end{'s' if ending == 1 else ''} soon"
         yield Item("look", title, f"Within {SOON} days; what is seen afterwards opens again.", "acceptances")

@@ -47,6 +47,21 @@ def _period(period: RulesPeriod, after: RulesPeriod | None, old: Files, new: Fil
     }
 
 
+def page(unit: Unit, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
+    """Some periods as in `history`, each with `changes` against the period before, a unified diff; and how many are."""
+    periods = unit.rules_periods()[::-1]
+    shown = periods[offset : offset + limit + 1]
+    texts = {digest: _files(unit, digest) for digest in {period.digest for period in shown}}
+    rows = []
+    for index, period in enumerate(shown[:limit]):
+        before = shown[index + 1] if index + 1 < len(shown) else None
+        after = periods[offset + index - 1] if offset + index else None
+        old, new = texts[before.digest] if before else {}, texts[period.digest]
+        changes = difference(old, new, before.digest[:SHORT], period.digest[:SHORT]) if before else ""
+        rows.append({**_period(period, after, old, new), "changes": changes})
+    return rows, len(periods)
+
+
 def diff(store: Store, files: Files, one: str = "", other: str = "") -> str:
     """What differs between two rule sets, as a unified diff; a set is called by the beginning of its digest.
 
@@ -56,7 +71,7 @@ def diff(store: Store, files: Files, one: str = "", other: str = "") -> str:
     with store.reading() as unit:
         if not one:
             row = unit.rules_in_force()
-            return _diff(row.files if row else {}, files, "in force", "in the folder")
+            return difference(row.files if row else {}, files, "in force", "in the folder")
         digest, new = _named(unit, one)
         if other:
             old_digest, old = digest, new
@@ -64,7 +79,7 @@ def diff(store: Store, files: Files, one: str = "", other: str = "") -> str:
         else:
             old_digest = _predecessor(unit, digest)
             old = _files(unit, old_digest) if old_digest else {}
-    return _diff(old, new, old_digest[:SHORT] or "nothing", digest[:SHORT])
+    return difference(old, new, old_digest[:SHORT] or "nothing", digest[:SHORT])
 
 
 def _predecessor(unit: Unit, digest: str) -> str:
@@ -90,7 +105,7 @@ def _files(unit: Unit, digest: str) -> Files:
     return row.files if row else {}
 
 
-def _diff(old: Files, new: Files, old_name: str, new_name: str) -> str:
+def difference(old: Files, new: Files, old_name: str, new_name: str) -> str:
     parts = []
     for name in sorted(old.keys() | new.keys()):
         before, after = (texts.get(name, "").splitlines(keepends=True) for texts in (old, new))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
-from datetime import date
-from itertools import zip_longest
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from typing import Any
 
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import Problem
+from vmjira.flows.history import difference
+from vmjira.flows.history import page as periods
+from vmjira.flows.jobs import crons
 from vmjira.flows.looking import Act, Page, Wanted
-from vmjira.flows.ports import OperationRow, OperationState, RulesRow, ScanRow, Unit
+from vmjira.flows.operations import RULES
+from vmjira.flows.ports import FiringRow, OperationRow, OperationState, RulesRow, ScanRow, Unit
 from vmjira.flows.present import heard_json, operation_json
 from vmjira.flows.search import brief
 
-SIZE = 50
+SIZE, PERIODS = 50, 20
+#: When a cron expression is due next; None: never, or nobody knows here.
+NextDue = Callable[[str], datetime | None]
 
 
 def tickets(unit: Unit, wanted: Wanted, today: date, page: int) -> dict[str, Any]:
@@ -71,22 +75,34 @@ def scan_json(row: ScanRow) -> dict[str, Any]:
     return {**{name: getattr(row, name) for name in names}, "warnings": list(row.warnings)}
 
 
-def scanners(unit: Unit, rulebook: Rulebook) -> dict[str, Any]:
-    """Those of the rules, and those of which scans came in. Options may hold secrets: they are not shown."""
+def scanners(unit: Unit, rulebook: Rulebook, next_due: NextDue) -> dict[str, Any]:
+    """Those of the rules, those of which scans came in, and the jobs of the clock. Options of scanners may hold
+    secrets: they are not shown."""
+    last = unit.last_firings()
     return {
         "configured": [{"id": each.id, "type": each.type, "fetch": each.fetch} for each in rulebook.scanners],
         "heard": [vars(each) for each in unit.look.last_scans()],
+        "jobs": [
+            {"job": job, "cron": cron, "next": next_due(cron), "last": _firing(last.get(job))}
+            for job, cron in crons(rulebook).items()
+        ],
     }
 
 
+def _firing(row: FiringRow | None) -> dict[str, Any] | None:
+    names = ("due", "state", "words", "started_at", "ended_at")
+    return {name: getattr(row, name) for name in names} if row else None
+
+
 def rules(unit: Unit, rulebook: Rulebook, problems: Sequence[Problem], page: int) -> dict[str, Any]:
-    """What is in force, the problems of the files in the folder, and what each rule set changed."""
-    rows, total = unit.look.rules(Page(SIZE + 1, (page - 1) * SIZE))
-    history = [_change(row, old) for row, old in zip_longest(rows, rows[1:])][:SIZE]
+    """What is in force, the problems of the files in the folder, what is held, and what each rule set changed."""
+    in_force = unit.rules_in_force()
+    held, _ = unit.look.operations(["held"], Page(limit=1), kinds=[RULES])
+    history, total = periods(unit, PERIODS, (page - 1) * PERIODS)
     return {
-        "digest": rulebook.digest or None,
-        "since": history[0]["since"] if history and page == 1 else None,
-        "files": dict(rows[0].files) if rows and page == 1 else {},
+        "digest": in_force.digest if in_force else None,
+        "since": in_force.since if in_force else None,
+        "files": dict(in_force.files) if in_force else {},
         "categories": [
             {"id": each.id, "title": each.title, "where": each.where, "priority": each.priority,
              "due_days": each.due.days if each.due else None}
@@ -98,31 +114,25 @@ def rules(unit: Unit, rulebook: Rulebook, problems: Sequence[Problem], page: int
             for each in rulebook.ranges
         ],
         "problems": [vars(each) for each in problems],
-        "history": _paged(history, total, page),
+        "held": _held(unit, held[0], in_force) if held else None,
+        "history": {"page": page, "pages": max(-(-total // PERIODS), 1), "total": total, "items": history},
     }  # fmt: skip
+
+
+def _held(unit: Unit, row: OperationRow, in_force: RulesRow | None) -> dict[str, Any]:
+    """A rule set that waits for a release: why, what it would do (`flows.preview.of_rules`), what differs in it."""
+    offered = unit.offered_rules(row.details["digest"])
+    return {
+        "operation": row.id,
+        "reason": row.reason,
+        "since": row.planned_at,
+        "preview": row.details.get("preview"),
+        "changes": difference(in_force.files if in_force else {}, offered.files, "in force", "held") if offered else "",
+    }
 
 
 def _network(network: Any) -> str:
     return str(network.first) if network.size == 1 else f"{network.first}-{network.last}"
-
-
-def _change(row: RulesRow, before: RulesRow | None) -> dict[str, Any]:
-    return {"digest": row.digest, "since": row.since, "changes": _diff(before.files if before else None, row.files)}
-
-
-def _diff(before: Mapping[str, str] | None, now: Mapping[str, str]) -> str:
-    """What changed, as a unified diff; empty for the first rules."""
-    if before is None:
-        return ""
-    names = sorted({*before, *now})
-    lines = (
-        line
-        for name in names
-        for line in difflib.unified_diff(
-            before.get(name, "").splitlines(), now.get(name, "").splitlines(), name, name, lineterm="", n=2
-        )
-    )
-    return "\n".join(lines)
 
 
 def _cut(page: int) -> Page:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from vmjira.domain.ticket import CellNumbers, TicketRow
 
 if TYPE_CHECKING:
-    from vmjira.flows.ports import AcceptanceRow, Mark, OperationRow, OperationState, RulesRow, ScanRow
+    from vmjira.flows.ports import AcceptanceRow, Mark, OperationRow, OperationState, ScanRow
 
 #: `living`: with something left to patch; `overdue`: of those, the ones whose due day is over.
 Which = Literal["all", "living", "overdue"]
@@ -103,9 +103,6 @@ class Looking(Protocol):
         """The newest first."""
 
     def last_scans(self) -> list[LastScan]: ...
-    def rules(self, page: Page) -> tuple[list[RulesRow], int]:
-        """Rules that were in force, the newest first."""
-
     def marks(self) -> list[Mark]: ...
     def holding_acceptances(self, now: datetime) -> list[AcceptanceRow]: ...
     def acts(self, page: Page) -> tuple[list[Act], int]:

@@ -20,6 +20,17 @@ from vmjira.rulefiles.words import described, meant, plain
 
 def load(folder: Path) -> Rulebook:
     """The rule book in `folder`. Raise RulesInvalid with every problem of every file."""
+    texts, prefix, problems = _read(folder)
+    return _load(texts, prefix, problems)
+
+
+def read_texts(folder: Path) -> dict[str, str]:
+    """The rule files as they are, right or wrong, by name; RulesInvalid if there is no such folder."""
+    return {name: text for name, text in _read(folder)[0].items() if text is not None}
+
+
+def _read(folder: Path) -> tuple[dict[str, str | None], str, list[Problem]]:
+    """Texts by file name (None: not readable), what stands before a name where a person reads it, and problems."""
     name = folder.name or folder.resolve().name
     if not folder.is_dir():
         problem = "there is no such folder; make it, or point VMJIRA_RULES to the folder that holds categories.yaml"
@@ -38,7 +49,7 @@ def load(folder: Path) -> Rulebook:
             problem = f"cannot be read: {error.strerror}; check its permissions"
             problems.append(Problem(f"{name}/{path.name}", 1, 1, problem))
             texts[path.name] = None
-    return _load(texts, f"{name}/", problems)
+    return texts, f"{name}/", problems
 
 
 def load_texts(files: Mapping[str, str]) -> Rulebook:

@@ -28,8 +28,23 @@ TYPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "nexpose-xml": (("url",), CONNECTION),
     "gvm": (("url",), (*CONNECTION, "ssh_password")),
     "qualys": (("url",), CONNECTION),
-    "withsecure": (("url",), CONNECTION),
+    "withsecure": (("url",), (*CONNECTION, "columns")),
 }
+
+
+class ColumnsSchema(Keys):
+    id = Text("Of the vulnerability, in a finding.", "PluginGuidId", default="PluginGuidId")
+    port = Text("In a finding.", "Port", default="none")
+    protocol = Text("In a finding.", "Protocol", default="none")
+    output = Text("What the check saw, in a finding.", "Evidence", default="none")
+    title = Text("In the details of a vulnerability, like all below.", "Title", default="Name")
+    severity = Text("High, Medium, Low or Information.", "Risk", default="RiskLevel")
+    family = Text("A kind of vulnerabilities.", "Family", default="VulnerabilityCategory")
+    synopsis = Text("In one sentence.", "Summary", default="Synopsis")
+    description = Text("At length.", "Description", default="none")
+    solution = Text("What to do.", "Solution", default="none")
+    cvss = Text("Base score.", "CVSS3BaseScore", default="CVSSBaseScore")
+    cves = Text("CVEs, as text or as a list of names.", "CVEs", default="CVEReferences")
 
 
 class ScannerSchema(Keys):
@@ -87,6 +102,10 @@ class ScannerSchema(Keys):
         parse=parsing.duration,
         pattern=parsing.DURATION,
         default="30d",
+    )
+    columns = Section(
+        ColumnsSchema,
+        "How the API names what we need (type withsecure), where it does so otherwise than by default.",
     )
     verify = Flag("Check the certificate of the scanner.", False, default=True)
     ca_file = Text(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import sqlite3
 import time
 from collections import deque
@@ -135,20 +137,31 @@ class Store:
         connection = sqlite3.connect(self._database, timeout=30, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            self._create(connection)
+        with _locked(self._database.parent):
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                self._create(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
 
     def _create(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:  # another process may have been first
-            for statement in SCHEMA.split(";\n"):
-                connection.execute(statement)
-            seed_state(connection, self._config)
-            connection.execute("PRAGMA user_version = 1")
+        for statement in SCHEMA.split(";\n"):
+            connection.execute(statement)
+        seed_state(connection, self._config)
+        connection.execute("PRAGMA user_version = 1")
         connection.execute("COMMIT")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process, and one thread, at a time: the switch to write-ahead logging does not wait as a transaction does."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def seed_state(connection: sqlite3.Connection, config: Config) -> None:

@@ -20,6 +20,7 @@ from vmjira.scanners import (
     qualys_scan,
     refused,
     tenablecsv,
+    withsecure,
 )
 from vmjira.scanners.content import Content, Limits, Progress, opened, packing
 from vmjira.scanners.format import Format, Head, Observed
@@ -37,6 +38,7 @@ MODULES: tuple[Format, ...] = (
     qualys_scan,
     qualys_detections,
     owncsv,
+    withsecure,
 )
 FORMATS: dict[str, Format] = {module.NAME: module for module in MODULES}
 

@@ -25,7 +25,7 @@ def rows(content: Content) -> Iterator[tuple[int, Row]]:
 
 def records(content: Content) -> Iterator[tuple[int, list[str]]]:
     """The fields of each line that says anything, the header too, with the number of its last line."""
-    reader = csv.reader(_lines(content), strict=True)
+    reader = csv.reader(lines(content), strict=True)
     before = csv.field_size_limit(FIELD)
     try:
         blank = 0
@@ -43,12 +43,13 @@ def records(content: Content) -> Iterator[tuple[int, list[str]]]:
         csv.field_size_limit(before)
 
 
-def _lines(content: Content) -> Iterator[str]:
+def lines(content: Content) -> Iterator[str]:
+    """Each line of a text, none of them longer than memory can hold."""
     encoding = "utf-16" if content.head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    lines = io.TextIOWrapper(io.BufferedReader(content), encoding=encoding, newline="")
+    text = io.TextIOWrapper(io.BufferedReader(content), encoding=encoding, newline="")
     number = 0
     try:
-        while line := lines.readline(FIELD):
+        while line := text.readline(FIELD):
             number += 1
             if len(line) == FIELD or "\0" in line:
                 raise content.refuse(

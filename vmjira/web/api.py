@@ -85,7 +85,7 @@ class Answers:
 
     def scanners(self) -> Any:
         with self.site.store().reading() as unit:
-            return lists.scanners(unit, self.site.rules())
+            return lists.scanners(unit, self.site.rules(), self.site.due)
 
     def scans(self, page: int) -> Any:
         with self.site.store().reading() as unit:

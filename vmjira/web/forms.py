@@ -50,7 +50,7 @@ class Forms:
 
     def _check_origin(self) -> None:
         site, origin = request.headers.get("Sec-Fetch-Site", "same-origin"), request.headers.get("Origin")
-        ours = {request.host, self._forwarded("X-Forwarded-Host")}
+        ours = {request.host, self._forwarded("X-Forwarded-Host")} - {""}
         if site not in ("same-origin", "none") or (origin and urlsplit(origin).netloc not in ours):
             raise Denied(403, "Another site sent this. If a proxy stands between, let it pass the header Host on.")
 

@@ -356,18 +356,34 @@ class RuleRange(Schema):
     identity, networks = some(fields.String()), some(fields.String())
 
 
-class RuleChange(Schema):
-    digest, since, changes = text(), moment(), text(metadata={"description": "a unified diff"})
+class RuleFile(Schema):
+    file, added, removed = text(), number(), number()
+    who, at, source = fields.String(), fields.String(), fields.String(data_key="from", attribute="from")
+
+
+class RulePeriod(Schema):
+    digest, since, until, how, released_by = text(), text(), maybe(), text(), maybe()
+    files, changes = some(RuleFile), text(metadata={"description": "a unified diff"})
 
 
 class RuleHistory(Paged):
-    items = some(RuleChange)
+    items = some(RulePeriod)
+
+
+class HeldRules(Schema):
+    operation, reason, since = text(), text(), moment(allow_none=True)
+    preview = fields.Dict(
+        keys=fields.String(), required=True, allow_none=True,
+        metadata={"description": "what they would do: the `rules` of `vmjira plan --json`"},
+    )  # fmt: skip
+    changes = text(metadata={"description": "a unified diff"})
 
 
 class Rules(Schema):
     digest, since = maybe(), moment(allow_none=True)
     files = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     categories, ranges, problems, history = some(RuleCategory), some(RuleRange), some(RuleProblem), one(RuleHistory)
+    held = one(HeldRules, allow_none=True)
 
 
 class ScannerRule(Schema):
@@ -378,8 +394,18 @@ class Heard(Schema):
     scanner, scans, first, last = text(), number(), moment(), moment()
 
 
+class Firing(Schema):
+    due, state, words = moment(), text(), text()
+    started_at, ended_at = moment(allow_none=True), moment(allow_none=True)
+
+
+class Job(Schema):
+    job, cron, next = text(), text(), moment(allow_none=True)
+    last = one(Firing, allow_none=True)
+
+
 class Scanners(Schema):
-    configured, heard = some(ScannerRule), some(Heard)
+    configured, heard, jobs = some(ScannerRule), some(Heard), some(Job)
 
 
 class ScanOf(Schema):

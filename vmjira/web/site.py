@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import cast
+from zoneinfo import ZoneInfo
 
 from flask import g
 
@@ -36,6 +37,7 @@ class Parts:
     problems: Callable[[], Sequence[Problem]] = tuple  # of the rule files as they lie in the folder
     settled: Callable[[], None] = lambda: None  # called after a release: what was held back counts
     clock: Callable[[], datetime] = _now
+    next_due: Callable[[str, ZoneInfo, datetime], datetime | None] = lambda cron, zone, now: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,10 @@ class Site(Parts):
         if "titles" not in g:
             g.titles = titles(self.rules())
         return cast(Mapping[str, str], g.titles)
+
+    def due(self, cron: str) -> datetime | None:
+        """When a cron expression of the rules is due next."""
+        return self.next_due(cron, self.rules().policy.timezone, self.clock())
 
     def today(self) -> date:
         return self.clock().astimezone(self.rules().policy.timezone).date()

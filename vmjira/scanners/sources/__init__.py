@@ -31,6 +31,7 @@ TYPES: Mapping[str, Connect] = {
     "nexpose-xml": _later("nexpose_xml"),
     "gvm": _later("gvm"),
     "qualys": _later("qualys"),
+    "withsecure": _later("withsecure"),
 }
 
 

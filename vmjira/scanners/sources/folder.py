@@ -14,7 +14,6 @@ import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO
@@ -23,6 +22,7 @@ from vmjira.domain.rulebook import Scanner
 from vmjira.errors import ScannerRefused, ScannerUnavailable
 from vmjira.flows.sources import Check, Listing, Progress, RemoteScan, Source
 from vmjira.scanners.sources.files import keep
+from vmjira.scanners.sources.norescan import NoRescan
 from vmjira.scanners.sources.options import LIMITS, Limits
 
 TAKING, DONE, REFUSED = "taking", "done", "refused"
@@ -40,7 +40,7 @@ def connect(scanner: Scanner, environ: Mapping[str, str]) -> Source:
     return Folder(scanner.id, base / scanner.options["path"], scanner.options.get("pattern", "*"))
 
 
-class Folder:
+class Folder(NoRescan):
     cannot_rescan = "files come from a folder; which scanner made them, and how to start it, is not known"
 
     def __init__(
@@ -179,18 +179,6 @@ class Folder:
         how = "" if writable else "let the account of vmjira read and write it: taken files are moved away"
         matches = f"{len(listing.scans)} files wait, {len(listing.passed_over)} are passed over"
         return [Check(writable, f"folder {self.path}", how), Check(True, matches)]
-
-    def launch(self, addresses: Sequence[str], name: str) -> str:
-        raise ScannerRefused(f"{self.id}: {self.cannot_rescan}")
-
-    def launched_by_name(self, name: str, since: datetime) -> str | None:
-        return None
-
-    def launched(self, id: str) -> RemoteScan | None:
-        raise ScannerRefused(f"{self.id}: {self.cannot_rescan}")
-
-    def stop(self, id: str) -> None:
-        """Nothing was launched."""
 
     def _unusable(self, error: OSError) -> ScannerRefused:
         return ScannerRefused(f"{self.id}: the folder '{self.path}' cannot be used: {error.strerror or error}")

@@ -29,7 +29,7 @@ from vmjira.scanners.sources import gvm_rescan
 from vmjira.scanners.sources.files import keep
 from vmjira.scanners.sources.gvm_answer import Answer
 from vmjira.scanners.sources.gvm_wire import Wire, connection, in_our_words, known_file, refused
-from vmjira.scanners.sources.options import LIMITS, Limits, resolved, secrets, wanted
+from vmjira.scanners.sources.options import LIMITS, Limits, oldest, resolved, secrets, wanted
 
 #: All levels, also what a person marked as false positive; quality of detection from 70 %, as GVM itself shows;
 #: severities as people recast them by overrides; hosts without results too, else a clean host would be missing.
@@ -85,7 +85,8 @@ class Gvm:
                 if not gvm_rescan.is_ours(task) and self._is_wanted(task)
             ]
             found = [self._runs(gmp, task) for task in tasks]
-        runs = [run for runs, _ in found for run in runs if run.status == "Done"]
+        since = oldest(self.options)
+        runs = [run for runs, _ in found for run in runs if run.status == "Done" and (not run.end or run.end >= since)]
         runs.sort(key=lambda run: (run.end or datetime.min.replace(tzinfo=UTC), run.id))
         return Listing(
             tuple(RemoteScan(f"{run.task}/{run.id}", run.name, run.end) for run in runs),

@@ -23,7 +23,8 @@ from vmjira.errors import ScannerError, ScannerRefused, ScannerUnavailable
 from vmjira.flows.sources import Check, Listing, Progress, RemoteScan, Source
 from vmjira.scanners import values
 from vmjira.scanners.sources.files import keep, safe_name
-from vmjira.scanners.sources.options import resolved, wanted
+from vmjira.scanners.sources.norescan import NoRescan
+from vmjira.scanners.sources.options import oldest, resolved, wanted
 from vmjira.scanners.sources.qualys_api import Api
 from vmjira.scanners.sources.targets import names, networks, within
 
@@ -60,7 +61,7 @@ class Run:
         return self.state == "Finished" and self.processed and not self.empty and self.end is not None
 
 
-class Qualys:
+class Qualys(NoRescan):
     cannot_rescan = (
         "Qualys does not tell with which scanner appliance and authentication records a scan was run, so a scan of "
         "single hosts could see less than the round did"
@@ -71,10 +72,10 @@ class Qualys:
         if missing := [name for name in ("username", "password") if not options.get(name)]:
             raise ScannerRefused(f"{scanner.id}: {' and '.join(missing)}: is missing")
         self.api = Api(scanner, options, str(options.get("url", "")))
-        self.patterns = options.get("scans")
+        self.options, self.patterns = options, options.get("scans")
 
     def listing(self) -> Listing:
-        runs = [run for run in self._runs() if wanted(self.patterns, run.title, run.reference)]
+        runs = [run for run in self._runs(**self._recent()) if wanted(self.patterns, run.title, run.reference)]
         whole = sorted((run for run in runs if run.whole), key=lambda run: (str(run.end), run.reference))
         return Listing(
             tuple(RemoteScan(run.reference, run.title, run.end) for run in whole),
@@ -82,7 +83,7 @@ class Qualys:
         )
 
     def download(self, scan: RemoteScan, into: Path, progress: Progress) -> Path:
-        found = [run for run in self._runs(scan_ref=scan.id) if run.reference == scan.id]
+        found = [run for run in self._runs(scan_ref=scan.id, **self._recent()) if run.reference == scan.id]
         if not found:
             raise ScannerRefused(f"{self.api.who}: there is no scan {scan.id[:60]} any more")
         if not found[0].whole:
@@ -100,12 +101,12 @@ class Qualys:
 
     def check(self) -> Sequence[Check]:
         try:
-            runs = self._runs()
+            runs = self._runs(**self._recent())
         except ScannerError as error:
             return [Check(False, str(error)), *self.api.certificate()]
         matching = sorted({run.title for run in runs if wanted(self.patterns, run.title, run.reference)})
         return [
-            Check(True, f"{self.api.who}: logged in, {len(runs)} scans of the last 30 days are visible"),
+            Check(True, f"{self.api.who}: logged in, {len(runs)} recent scans are visible"),
             *self.api.certificate(),
             self._may("list host detections", lambda: self.api.first_page(DETECTIONS, _asked(None, 1))),
             self._may("read the KnowledgeBase", lambda: list(self.api.knowledge.of(["6"]))),
@@ -116,18 +117,6 @@ class Qualys:
             ),
         ]
 
-    def launch(self, addresses: Sequence[str], name: str) -> str:
-        raise ScannerRefused(self.cannot_rescan)
-
-    def launched_by_name(self, name: str, since: datetime) -> str | None:
-        return None
-
-    def launched(self, id: str) -> RemoteScan | None:
-        raise ScannerRefused(self.cannot_rescan)
-
-    def stop(self, id: str) -> None:
-        """Nothing of ours can run there."""
-
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _may(self, what: str, attempt: Any) -> Check:
@@ -137,8 +126,10 @@ class Qualys:
             return Check(False, f"may not {what}: {error}", "see the page on Qualys in the documentation")
         return Check(True, f"may {what}")
 
+    def _recent(self) -> dict[str, str]:
+        return {"launched_after_datetime": f"{oldest(self.options):%Y-%m-%dT%H:%M:%SZ}"}
+
     def _runs(self, **more: str) -> list[Run]:
-        """Of the last 30 days, as Qualys lists them by default."""
         root = self.api.small(SCANS, {"action": "list", **more}, "SCAN_LIST_OUTPUT")
         return [_run(element) for element in root.iterfind("RESPONSE/SCAN_LIST/SCAN")]
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
-import zlib
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +18,12 @@ from vmjira.scanners.content import opened
 from vmjira.scanners.format import Head
 from vmjira.scanners.sources.http import Busy, Session, StatusRefused
 from vmjira.scanners.sources.options import LIMITS, Limits
+from vmjira.scanners.sources.remembered import Remembered
 from vmjira.scanners.xmlstream import SAFE, EntityDeclared, elements
 
 KNOWLEDGE = "/api/2.0/fo/knowledge_base/vuln/"
 BATCH = 200  # QIDs in one question
-REMEMBERED, FRESH = 20_000, 24 * 3600.0  # QIDs kept in memory, packed, and for how long
+REMEMBERED = Remembered()
 DETECTION_ROOT = "HOST_LIST_VM_DETECTION_OUTPUT"
 TEXT = re.compile(r"<TEXT>\s*(.*?)\s*</TEXT>", re.DOTALL)
 CODE = re.compile(r"<CODE>\s*(\d+)\s*</CODE>")
@@ -112,16 +110,13 @@ class Knowledge:
 
     def __init__(self, api: Api) -> None:
         self.api = api
-        self.origin = api.url
 
     def of(self, qids: Sequence[str]) -> Iterator[bytes]:
         """The VULN of each QID that it knows; in no certain order."""
-        now = time.monotonic()
         lacking = []
         for qid in qids:
-            made, packed = _MEMORY.get((self.origin, qid), (0.0, b""))
-            if packed and now - made < FRESH:
-                yield zlib.decompress(packed)
+            if known := REMEMBERED.get(self.api.url, qid):
+                yield known
             else:
                 lacking.append(qid)
         for at in range(0, len(lacking), BATCH):
@@ -132,14 +127,8 @@ class Knowledge:
         root = self.api.small(KNOWLEDGE, asked, "KNOWLEDGE_BASE_VULN_LIST_OUTPUT")
         for vuln in root.iterfind("RESPONSE/VULN_LIST/VULN"):
             text = etree.tostring(vuln, encoding="utf-8", xml_declaration=False, with_tail=False)
-            _MEMORY[self.origin, (vuln.findtext("QID") or "").strip()] = time.monotonic(), zlib.compress(text)
-            while len(_MEMORY) > REMEMBERED:
-                _MEMORY.popitem(last=False)
+            REMEMBERED.put(self.api.url, (vuln.findtext("QID") or "").strip(), text)
             yield text
-
-
-#: Of this process: a source lives only as long as one fetch.
-_MEMORY: OrderedDict[tuple[str, str], tuple[float, bytes]] = OrderedDict()
 
 
 def _continuation(url: str, path: str) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from vmjira.domain.rulebook import Scanner
 from vmjira.errors import ScannerRefused
 from vmjira.flows.sources import Check, Listing, Progress, RemoteScan, Source
+from vmjira.scanners.sources.norescan import NoRescan
 
 TOKENS = "VMJIRA_UPLOAD_TOKENS"
 
@@ -17,7 +17,7 @@ def connect(scanner: Scanner, environ: Mapping[str, str]) -> Source:
     return Upload(scanner.id, bool(environ.get(TOKENS)))
 
 
-class Upload:
+class Upload(NoRescan):
     cannot_rescan = "its scans are sent to us; where from, and how to start one, is not known"
 
     def __init__(self, id: str, open_: bool) -> None:
@@ -35,15 +35,3 @@ class Upload:
     def check(self) -> Sequence[Check]:
         how = "" if self.open else f"make a token and put its SHA-256 into {TOKENS} (docs/scanners/upload.md)"
         return [Check(self.open, "scans may be sent to POST /api/scans", how)]
-
-    def launch(self, addresses: Sequence[str], name: str) -> str:
-        raise ScannerRefused(f"{self.id}: {self.cannot_rescan}")
-
-    def launched_by_name(self, name: str, since: datetime) -> str | None:
-        return None
-
-    def launched(self, id: str) -> RemoteScan | None:
-        raise ScannerRefused(f"{self.id}: {self.cannot_rescan}")
-
-    def stop(self, id: str) -> None:
-        """Nothing was launched."""
