@@ -13,7 +13,7 @@ from vmjira.flows.history import page as periods
 from vmjira.flows.jobs import crons
 from vmjira.flows.looking import Act, Page, Wanted
 from vmjira.flows.operations import RULES
-from vmjira.flows.ports import FiringRow, OperationRow, OperationState, RulesRow, ScanRow, Unit
+from vmjira.flows.ports import DeliveryState, FiringRow, OperationRow, OperationState, RulesRow, ScanRow, Unit
 from vmjira.flows.present import heard_json, operation_json
 from vmjira.flows.search import brief
 
@@ -56,9 +56,9 @@ def act_json(act: Act) -> dict[str, Any]:
     }
 
 
-def events(unit: Unit, page: int) -> dict[str, Any]:
+def events(unit: Unit, states: Sequence[DeliveryState], page: int) -> dict[str, Any]:
     """How many there are in all is not counted: there may be very many."""
-    found = heard_json(unit, limit=SIZE + 1, offset=(page - 1) * SIZE)
+    found = heard_json(unit, *states, limit=SIZE + 1, offset=(page - 1) * SIZE)
     return {"page": page, "more": len(found) > SIZE, "items": found[:SIZE]}
 
 

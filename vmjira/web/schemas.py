@@ -9,7 +9,7 @@ from marshmallow import Schema, fields, validate
 from vmjira.domain.frames import OPENINGS, SEVERITIES
 from vmjira.domain.ticket import STATES as FINDING_STATES
 from vmjira.flows.search import KINDS
-from vmjira.web.site import LAST, STATES
+from vmjira.web.site import EVENT_STATES, LAST, STATES
 
 _SEVERITY = validate.OneOf(SEVERITIES)
 
@@ -74,6 +74,10 @@ class EvidenceQuery(PageQuery):
 class OperationsQuery(PageQuery):
     state = fields.String(load_default=None, validate=validate.OneOf(STATES))
     ticket = fields.String(load_default=None, validate=_ID, metadata={"description": "identifier of a ticket"})
+
+
+class EventsQuery(PageQuery):
+    state = fields.String(load_default=None, validate=validate.OneOf(EVENT_STATES))
 
 
 class SearchQuery(PageQuery):
