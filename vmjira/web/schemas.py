@@ -265,7 +265,8 @@ class Vulnerability(Schema):
     cvss2, cvss3 = fields.Float(required=True, allow_none=True), fields.Float(required=True, allow_none=True)
     cves = fields.List(fields.String(), required=True, allow_none=True)
     references = fields.List(fields.String(), required=True, allow_none=True)
-    exploit_available = truth(allow_none=True)
+    exploit_available, kev = truth(allow_none=True), truth(allow_none=True)
+    kev_due, epss = fields.Date(required=True, allow_none=True), fields.Float(required=True, allow_none=True)
     solution, description, synopsis = maybe(), maybe(), maybe()
     published, patch_published = (
         fields.Date(required=True, allow_none=True),
@@ -408,8 +409,12 @@ class Job(Schema):
     last = one(Firing, allow_none=True)
 
 
+class CatalogueState(Schema):
+    name, source, edition, cves, taken_at = text(), text(), maybe(), number(), moment()
+
+
 class Scanners(Schema):
-    configured, heard, jobs = some(ScannerRule), some(Heard), some(Job)
+    configured, heard, jobs, catalogues = some(ScannerRule), some(Heard), some(Job), some(CatalogueState)
 
 
 class ScanOf(Schema):
