@@ -220,7 +220,7 @@ def _take(outside: Outside, taking: _Taking, in_force: RulesRow | None, outcome:
 def _hold(outside: Outside, offered: OfferedRules, said: Mapping[str, Any], why: str) -> Verdict:
     id = f"{RULES}:{offered.digest[:12]}"
     row = OperationRow(
-        id, RULES, RULES, f"changed rules would exceed the limits: {why}",
+        id, RULES, RULES, f"changed rules wait for a person: {why}",
         {"digest": offered.digest, "preview": said}, "held", plan=id, planned_at=outside.clock(),
     )  # fmt: skip
     verdict = Verdict(
