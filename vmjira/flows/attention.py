@@ -26,6 +26,8 @@ UNATTENDED = timedelta(minutes=15)
 #: A scanner is silent after so many of its usual pauses, and never sooner than after `PATIENCE`; of one with few scans
 #: nobody knows what is usual.
 PAUSES, PATIENCE, UNKNOWN_PACE = 2.0, timedelta(days=2), timedelta(days=30)
+#: Rescans that failed longer ago are told no more.
+LATELY = timedelta(weeks=2)
 Level = Literal["act", "look"]
 
 
@@ -50,6 +52,7 @@ def needs_a_person(unit: Unit, rulebook: Rulebook, problems: Sequence[Problem], 
         *_failed_events(unit),
         *_doctor(unit),
         *_jobs(unit),
+        *_rescans(unit, now),
         *_silent(unit, now),
         *_ending(unit, rulebook, now),
     ]
@@ -116,6 +119,26 @@ def _jobs(unit: Unit) -> Iterator[Item]:
     for job, row in sorted(unit.last_firings().items()):
         if row.state == "failed":
             yield Item("act", f"The job {job} failed", row.words, "scanners")
+
+
+def _rescans(unit: Unit, now: datetime) -> Iterator[Item]:
+    """Results that cannot be read; and rescans that came to nothing, while a ticket that they looked at waits."""
+    for run in unit.rescans.runs("running"):
+        if run.faulty_since:
+            title = f"The result of a rescan by {run.scanner} cannot be read"
+            yield Item("look", title, f"It is tried again: {run.words}", "scanners")
+    failed: dict[tuple[str, str], set[str]] = {}
+    for run in unit.rescans.runs("failed", since=now - LATELY):
+        failed.setdefault((run.scanner, run.words), set()).update(run.tickets)
+    for (scanner, why), tickets in failed.items():
+        if waiting := sum(_waits(unit, each) for each in tickets):
+            text = f"{why}. {count(waiting, 'ticket')} that were closed wait for the next scan."
+            yield Item("look", f"A rescan by {scanner} failed", text, "scanners")
+
+
+def _waits(unit: Unit, identifier: str) -> bool:
+    row = unit.ticket(identifier)
+    return row is not None and row.closing == "waiting" and not row.gone
 
 
 def _silent(unit: Unit, now: datetime) -> Iterator[Item]:
