@@ -98,6 +98,33 @@ def test_a_login_that_failed_in_the_rescan_proves_nothing(world: World) -> None:
     assert (world.row().closing, world.row().own.open, world.ticket().status) == ("waiting", 1, "Done")
 
 
+FLAWS = [str(number) for number in range(100, 130)]
+
+
+def a_bad_week(world: World) -> None:
+    """So much is found on two hosts of an office of three that a scan which lost it would not be believed."""
+    world.fold(scan(day(0), [A, B, C], [finding(each, flaw) for each in (A, B) for flaw in FLAWS]))
+    world.closed()
+    world.launched()
+    world.pass_by(minutes=30)
+
+
+def test_a_rescan_that_shows_everything_repaired_is_believed_without_a_person(world: World) -> None:
+    a_bad_week(world)
+    world.scanner.finish(scan(world.now - MINUTE, [A, B]))
+    world.look()
+    assert (world.row().closing, world.row().own.open, world.ticket().status) == ("confirmed", 0, "Done")
+    assert world.held() == [] and world.is_proven()
+
+
+def test_a_rescan_that_could_not_log_in_repairs_nothing_however_little_it_finds(world: World) -> None:
+    a_bad_week(world)
+    world.scanner.finish(scan(world.now - MINUTE, [host(each, authenticated=False) for each in (A, B)]))
+    world.look()
+    assert (world.row().closing, world.row().own.open, world.ticket().status) == ("waiting", 60, "Done")
+    assert world.held() == [] and world.is_proven()
+
+
 # --- one run for many -------------------------------------------------------------------------------------------------
 
 

@@ -113,6 +113,10 @@ class World(decide.World):
         with self.store.reading() as unit:
             return needs_a_person(unit, rules_in_force(self.outside), [], self.now)
 
+    def held(self) -> list[str]:
+        with self.store.reading() as unit:
+            return [row.operation for row in unit.operations("held")]
+
     def runs(self) -> list[RescanRow]:
         with self.store.reading() as unit:
             return unit.rescans.runs()
