@@ -27,7 +27,7 @@ UNATTENDED = timedelta(minutes=15)
 #: nobody knows what is usual.
 PAUSES, PATIENCE, UNKNOWN_PACE = 2.0, timedelta(days=2), timedelta(days=30)
 #: Rescans that failed longer ago are told no more.
-LATELY = timedelta(weeks=2)
+LATELY = timedelta(days=31)
 Level = Literal["act", "look"]
 
 

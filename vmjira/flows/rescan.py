@@ -27,6 +27,7 @@ from vmjira.flows.fetch import Fetched, Intake, Visit
 from vmjira.flows.ingest import LoadRules
 from vmjira.flows.ports import Mark, Outside, Unit
 from vmjira.flows.queue import RESCAN
+from vmjira.flows.rescanning import LOOKED
 from vmjira.flows.rescantelling import Teller
 from vmjira.flows.rules import rules_in_force
 from vmjira.flows.sources import RemoteScan, Source
@@ -34,8 +35,6 @@ from vmjira.flows.verification import when
 
 log = structlog.get_logger(__name__)
 
-#: The mark of the last look at a scanner's rescans is this and its id.
-LOOKED = "rescans."
 #: Seconds until the next look: a tenth of the time that it has taken so far, within these bounds.
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
 #: Until a result that could not be taken is tried again: as long as it has failed so far, within these bounds; and how
