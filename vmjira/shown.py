@@ -64,9 +64,7 @@ def show_ticket(out: Console, ticket: Mapping[str, Any]) -> None:
     if ticket["rescans"]:
         rows = [[each["state"], len(each["hosts"]), each["words"], _moment(each["asked_at"])]
                 for each in ticket["rescans"]]  # fmt: skip
-        out.print(
-            _table("Scanned again since it was closed (times in UTC)", ["state", "#hosts", "", "asked for"], rows)
-        )
+        out.print(_table("Rescans since it was closed (times in UTC)", ["state", "#hosts", "", "asked for"], rows))
     show_operations(out, ticket["operations"])
 
 

@@ -396,7 +396,10 @@ def test_a_result_that_cannot_be_taken_is_tried_for_a_day_with_growing_pauses(wo
     assert f"failed: its result could not be read for 24 hours ({why}); the next scan decides" in world.comment
     assert (world.row().closing, world.row().own.open, world.runs()[0].state) == ("waiting", 2, "failed")
     (item,) = world.attention()
-    assert (item.level, item.title) == ("look", "A rescan by hq failed") and "1 ticket" in item.text
+    assert (item.level, item.title) == (
+        "look",
+        "A rescan by hq failed",
+    ) and "decides about 1 closed ticket." in item.text
     world.fold(found(world.now, without=(A, B)))
     assert world.row().closing == "confirmed" and world.attention() == []
 

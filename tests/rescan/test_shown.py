@@ -67,7 +67,7 @@ def test_what_waits_and_what_runs_is_shown_everywhere(world: World, web: FlaskCl
     assert "hq is scanning again since 2026-06-02 12:00" in shown(ticket)
 
     page = web.get(f"/tickets/{TICKET}").text
-    assert "Scanned again since it was closed" in page and "1 host: hq is scanning again since" in page
+    assert "Rescans since it was closed" in page and "hq is scanning again since" in page and f"ip:{A}" in page
     page = web.get("/scanners").text
     assert "at most 1 run at a time" in page and "hq: last look 2026-06-02 12:00" in page and "rescans.hq" not in page
     assert set(metrics(web)) == {

@@ -132,7 +132,7 @@ def _rescans(unit: Unit, now: datetime) -> Iterator[Item]:
         failed.setdefault((run.scanner, run.words), set()).update(run.tickets)
     for (scanner, why), tickets in failed.items():
         if waiting := sum(_waits(unit, each) for each in tickets):
-            text = f"{why}. {count(waiting, 'ticket')} that were closed wait for the next scan."
+            text = f"{why}. The next scan decides about {count(waiting, 'closed ticket')}."
             yield Item("look", f"A rescan by {scanner} failed", text, "scanners")
 
 

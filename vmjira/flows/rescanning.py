@@ -82,7 +82,10 @@ def _waiting(requests: Iterable[RescanRequest]) -> list[dict[str, Any]]:
 
 
 #: What is to be said of a run that has no words of its own.
-_UNTOLD: Mapping[str, str] = {"launching": "nobody knows yet whether it was launched: it is looked for", "running": ""}
+_UNTOLD: Mapping[str, str] = {
+    "launching": "nobody knows yet whether it was launched: it is looked for",
+    "running": "under way",
+}
 
 
 def _run(row: RescanRow) -> dict[str, Any]:
