@@ -15,7 +15,7 @@ from vmjira.domain.breaker import Trip
 from vmjira.domain.frames import Scan
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.ledger import Folded, apply_rules, believe, fold
-from vmjira.domain.rulebook import Policy, Range
+from vmjira.domain.rulebook import Policy, Range, RescanRules
 
 HOSTS = [f"10.1.0.{number}" for number in range(20)]
 CHECKS = [f"c{number}" for number in range(10)]
@@ -198,6 +198,12 @@ def test_a_rescan_is_believed_by_its_evidence_however_much_of_the_range_it_finds
     after = folded(fold_all(sweep(0)), looked_again(2, authenticated=True))
     assert (after.trips, endings(after.knowledge)) == ((), {None: 120, "fixed": 80})
     assert folded(after.knowledge, sweep(7, hosts=HOSTS[8:])).trips  # a whole scan is judged as ever
+
+
+def test_a_whole_office_that_a_person_scans_with_other_targets_is_no_rescan_of_a_few() -> None:
+    rules = replace(RULES, policy=Policy(rescan=RescanRules(hosts=7)))
+    after = fold(fold_all(sweep(0)), looked_again(2, authenticated=True), rules)
+    assert [trip.findings_lost for trip in after.trips] == [80] and endings(after.knowledge) == {None: 200}
 
 
 def test_a_rescan_whose_logins_failed_fixes_nothing_and_does_not_become_normal() -> None:

@@ -83,7 +83,7 @@ def _guard(
     share, scanner = rulebook.policy.breaker, scan.scanner
     doubted = breaker.in_doubt(now.baseline, scanner)
     trips = breaker.tripped(now.baseline, seen, rounds, scanner=scanner, share=share)
-    if scan.rescan:
+    if scan.rescan and scan.hosts.height <= rulebook.policy.rescan.hosts:
         trips = [trip for trip in trips if trip.range in doubted | breaker.untold(seen)]
         seen = seen.filter(pl.col("authenticated").fill_null(value=True))  # else it says nothing of what is normal
     after = breaker.remember(now.baseline, seen, rounds, scanner=scanner, trips=trips)

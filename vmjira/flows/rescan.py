@@ -114,7 +114,9 @@ def look_after(outside: Outside, scanner_id: str, reach: Reach) -> float | None:
 
 
 def _why(error: Exception) -> str:
-    """What we say in our words; of anything else only what it is, for its words may be anything."""
+    """What we say in our words; of anything else only what it is, for its words may name anything."""
+    if isinstance(error, StoreUnavailable):
+        return "the database was away"
     return str(error) if isinstance(error, VmjiraError) else f"a fault of vmjira, {type(error).__name__}: see its log"
 
 
