@@ -335,19 +335,25 @@ def web_app_of(application: Application) -> Flask:
     receiver = Receiver(lambda: application.outside)
     app.register_blueprint(webhooks(receiver.receive, _access(settings)))
     app.register_blueprint(
-        uploads(lambda files: _upload(application, files), Tokens(settings.upload_tokens), settings.upload_limit)
+        uploads(
+            lambda files, holder: _upload(application, files, holder),
+            Tokens(settings.upload_tokens),
+            settings.upload_limit,
+        )
     )
     return app
 
 
-def _upload(application: Application, files: Sequence[Path]) -> Taken:
-    """Ingest what was uploaded; what was read, in the order in which it was folded in."""
+def _upload(application: Application, files: Sequence[Path], holder: str) -> Taken:
+    """Ingest what the holder of a token uploaded; what was read, in the order in which it was folded in."""
     from vmjira.flows.ingest import ingest
+    from vmjira.flows.uploads import remember, sender
     from vmjira.scanners.summary import summary
     from vmjira.web.uploads import Taken
 
     found: list[tuple[datetime, dict[str, Any]]] = []
-    with application.reader() as reader:
+    scanner = sender(application.tools.rules(), holder)
+    with application.reader(timezone=scanner.timezone if scanner else None) as reader:
 
         def read(file: Path) -> list[Scan]:
             scans = reader(file)
@@ -355,6 +361,8 @@ def _upload(application: Application, files: Sequence[Path]) -> Taken:
             return scans
 
         report = ingest(application.outside, files, read, application.load_rules)
+    if scanner:
+        remember(application.outside, scanner, report)
     told = [each for _, each in sorted(found, key=lambda each: each[0])]
     return Taken(
         read=[{**each, "outcome": scan["outcome"]} for each, scan in zip(told, report.scans, strict=True)],

@@ -61,6 +61,10 @@ def show_ticket(out: Console, ticket: Mapping[str, Any]) -> None:
     out.print(_table("Most vulnerable hosts", ["host", "#score", "#findings"], top))
     for name, hosts in ticket["hosts"].items():
         out.print(_table(f"{name}: {len(hosts)} hosts", ["host"], [[host] for host in hosts]))
+    if ticket["rescans"]:
+        rows = [[each["state"], len(each["hosts"]), each["words"], _moment(each["asked_at"])]
+                for each in ticket["rescans"]]  # fmt: skip
+        out.print(_table("Rescans since it was closed (times in UTC)", ["state", "#hosts", "", "asked for"], rows))
     show_operations(out, ticket["operations"])
 
 

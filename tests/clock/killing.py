@@ -20,7 +20,8 @@ from typing import Any
 
 import requests
 
-from tests.clock.workers import EVERY, RUNS, UNTIL, nursery
+from tests.clock.workers import EVERY, RUNS, UNTIL
+from tests.e2e.nursery import nursery
 from tests.flows.jira import running
 from tests.flows.scans import RDP, SMB, nessus, week
 from vmjira.bootstrap import Application
@@ -94,6 +95,7 @@ def play(folder: Path, database_url: str, plan: Plan, *, seed: int = 1) -> Outco
     outcome, began = Outcome(offered=plan.scanners * plan.scans), time.monotonic()
     rules = _rules(folder, plan)
     with ExitStack() as stack:
+        workers = stack.enter_context(nursery("tests.clock.workers"))  # imports while the rest is made ready
         jira = stack.enter_context(running(folder, "datacenter"))
         environ = {
             "VMJIRA_DATA": str(folder / "data"), "VMJIRA_DATABASE_URL": database_url, "VMJIRA_RULES": str(rules),
@@ -103,7 +105,6 @@ def play(folder: Path, database_url: str, plan: Plan, *, seed: int = 1) -> Outco
         }  # fmt: skip
         app = Application(load_settings(environ, dotenv=Path(os.devnull)))
         assert app.outside  # the tables are there
-        workers = stack.enter_context(nursery())
         (folder / "until").write_text(str(time.time() - 60))  # nothing is due yet
         web = [stack.enter_context(_server(environ, folder)) for _ in range(plan.servers)]
         asking = stack.enter_context(_asking(web, outcome))

@@ -6,17 +6,14 @@ Every run of a job is written down, at its begin and at its end, in a file that 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from tests.clock.world import Shelf
-from tests.e2e.nursery import ROOT, Nursery
 from vmjira.domain.rulebook import Scanner
 from vmjira.flows.ports import Outside
 from vmjira.flows.sources import RemoteScan, Source
@@ -79,25 +76,8 @@ def _tell(what: str, id: str) -> None:
     os.close(handle)
 
 
-@contextmanager
-def nursery() -> Iterator[Nursery]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.clock.workers"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield Nursery(process)
-    finally:
-        assert process.stdin
-        process.stdin.close()
-        process.wait(30)
-
-
 if __name__ == "__main__":
-    from tests.e2e import nursery as other
+    from tests.e2e import nursery
 
     hurry()
-    other.main(sys.stdin, os.fdopen(os.dup(1), "w"))
+    nursery.main(sys.stdin, os.fdopen(os.dup(1), "w"))

@@ -44,9 +44,10 @@ class Nursery:
 
 
 @contextmanager
-def nursery() -> Iterator[Nursery]:
+def nursery(module: str = "tests.e2e.nursery") -> Iterator[Nursery]:
+    """`module`: what is run, if its workers are to differ; it calls `main`."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.e2e.nursery"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", module], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
         yield Nursery(process)

@@ -10,12 +10,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.domain.samples import BOSTON, LAB, RULES, day, finding, fold_all, network, scan
+from tests.domain.samples import BOSTON, LAB, RULES, day, finding, fold_all, host, network, scan
 from vmjira.domain.breaker import Trip
 from vmjira.domain.frames import Scan
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.ledger import Folded, apply_rules, believe, fold
-from vmjira.domain.rulebook import Policy, Range
+from vmjira.domain.rulebook import Policy, Range, RescanRules
 
 HOSTS = [f"10.1.0.{number}" for number in range(20)]
 CHECKS = [f"c{number}" for number in range(10)]
@@ -187,6 +187,49 @@ def test_a_few_hosts_once_more_in_the_same_round_lose_none() -> None:
 def test_a_rescan_of_a_few_hosts_begins_no_round_and_loses_none() -> None:
     after = folded(fold_all(sweep(0)), sweep(9, hosts=HOSTS[:2], checks=[], rescan=True))
     assert after.trips == ()
+
+
+def looked_again(at: float, authenticated: bool | None, number: int = 8) -> Scan:
+    """A rescan of some hosts that finds nothing there."""
+    return scan(day(at), [host(each, authenticated=authenticated) for each in HOSTS[:number]], rescan=True)
+
+
+def test_a_rescan_is_believed_by_its_evidence_however_much_of_the_range_it_finds_mended() -> None:
+    after = folded(fold_all(sweep(0)), looked_again(2, authenticated=True))
+    assert (after.trips, endings(after.knowledge)) == ((), {None: 120, "fixed": 80})
+    assert folded(after.knowledge, sweep(7, hosts=HOSTS[8:])).trips  # a whole scan is judged as ever
+
+
+def test_a_whole_office_that_a_person_scans_with_other_targets_is_no_rescan_of_a_few() -> None:
+    rules = replace(RULES, policy=Policy(rescan=RescanRules(hosts=7)))
+    after = fold(fold_all(sweep(0)), looked_again(2, authenticated=True), rules)
+    assert [trip.findings_lost for trip in after.trips] == [80] and endings(after.knowledge) == {None: 200}
+
+
+def test_a_rescan_whose_logins_failed_fixes_nothing_and_does_not_become_normal() -> None:
+    start = fold_all(sweep(0))
+    after = folded(start, looked_again(2, authenticated=False))
+    assert (after.trips, endings(after.knowledge)) == ((), {None: 200})
+    assert same(after.knowledge.baseline, start.baseline)
+
+
+def test_a_rescan_that_does_not_say_whether_it_got_in_is_judged_like_any_scan() -> None:
+    silent = scan(day(0), [host(each, authenticated=None) for each in HOSTS], _everything())
+    after = folded(fold_all(silent), looked_again(2, authenticated=None))
+    assert [trip.findings_lost for trip in after.trips] == [80] and endings(after.knowledge) == {None: 200}
+
+
+def test_a_rescan_is_in_doubt_with_an_earlier_scan_of_its_scanner() -> None:
+    held = folded(fold_all(sweep(0)), sweep(7, checks=CHECKS[:5]))
+    after = folded(held.knowledge, looked_again(8, authenticated=True))
+    assert ([trip.range for trip in after.trips], after.healed) == (["boston"], frozenset())
+    assert endings(after.knowledge) == {None: 200}
+    mended = believe(after.knowledge, looked_again(8, authenticated=True), RULES, ["boston"]).knowledge
+    assert endings(mended) == {None: 120, "fixed": 80}
+
+
+def _everything() -> list[dict[str, Any]]:
+    return [finding(each, check) for each in HOSTS for check in CHECKS]
 
 
 @pytest.mark.parametrize("rescan", [True, False])

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.decide.world import a_jira
 from tests.rescan.world import World, a_world
@@ -14,6 +15,7 @@ from tests.rescan.world import World, a_world
 def start(tmp_path: Path) -> Iterator[Callable[..., World]]:
     """Starts a world; `policy` is more YAML, `scanners` the file of that name."""
     with ExitStack() as stack:
+        stack.enter_context(capture_logs())  # tracebacks as structlog shows them by default take half a second each
 
         def start(policy: str = "", flavour: str = "datacenter", **more: str) -> World:
             jira = stack.enter_context(a_jira(tmp_path, flavour))

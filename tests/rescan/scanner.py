@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -46,7 +46,7 @@ class Scanner:
             raise self.after.pop()
         return str(len(self.runs) - 1)
 
-    def launched_by_name(self, name: str, since: datetime) -> str | None:
+    def launched_by_name(self, name: str, since: datetime, others: Collection[str] = ()) -> str | None:
         self._trouble("launched_by_name")
         return next((str(n) for n, run in enumerate(self.runs) if run.name == name and run.began >= since), None)
 

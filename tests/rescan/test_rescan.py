@@ -10,7 +10,7 @@ import pytest
 
 from tests.domain.samples import day, finding, host, scan
 from tests.rescan.world import CLOSED, REFUSED, SCANNERS, A, B, C, World, found
-from vmjira.errors import ScannerRefused, ScannerUnavailable
+from vmjira.errors import ScannerRefused, ScannerUnavailable, ScanUnreadable
 from vmjira.flows.deliver import attempt
 from vmjira.flows.ports import TakenRow
 from vmjira.flows.rescan import FIRST_PAUSE, LONGEST_PAUSE, SURE
@@ -96,6 +96,33 @@ def test_a_login_that_failed_in_the_rescan_proves_nothing(world: World) -> None:
     world.scanner.finish(scan(world.now - MINUTE, [host(A, authenticated=False)]))
     world.look()
     assert (world.row().closing, world.row().own.open, world.ticket().status) == ("waiting", 1, "Done")
+
+
+FLAWS = [str(number) for number in range(100, 130)]
+
+
+def a_bad_week(world: World) -> None:
+    """So much is found on two hosts of an office of three that a scan which lost it would not be believed."""
+    world.fold(scan(day(0), [A, B, C], [finding(each, flaw) for each in (A, B) for flaw in FLAWS]))
+    world.closed()
+    world.launched()
+    world.pass_by(minutes=30)
+
+
+def test_a_rescan_that_shows_everything_repaired_is_believed_without_a_person(world: World) -> None:
+    a_bad_week(world)
+    world.scanner.finish(scan(world.now - MINUTE, [A, B]))
+    world.look()
+    assert (world.row().closing, world.row().own.open, world.ticket().status) == ("confirmed", 0, "Done")
+    assert world.held() == [] and world.is_proven()
+
+
+def test_a_rescan_that_could_not_log_in_repairs_nothing_however_little_it_finds(world: World) -> None:
+    a_bad_week(world)
+    world.scanner.finish(scan(world.now - MINUTE, [host(each, authenticated=False) for each in (A, B)]))
+    world.look()
+    assert (world.row().closing, world.row().own.open, world.ticket().status) == ("waiting", 60, "Done")
+    assert world.held() == [] and world.is_proven()
 
 
 # --- one run for many -------------------------------------------------------------------------------------------------
@@ -334,6 +361,74 @@ def test_a_result_that_is_no_scan_is_said(world: World) -> None:
     world.scanner.finish(replace(found(day(2), A), format="garbage"))
     assert world.look() is None
     assert "the rescan by hq failed: its result cannot be used" in world.comment and world.runs()[0].state == "failed"
+
+
+def test_a_result_that_came_broken_is_said_reported_and_changes_nothing(world: World) -> None:
+    world.opened()
+    world.closed()
+    world.launched()
+    world.scanner.finish(found(day(2), without=(A, B)))
+    world.scanner.troubles = {"download": [ScanUnreadable("rescan: the zip holds no scan")]}
+    assert world.look() is None
+    assert "failed: its result cannot be used: rescan: the zip holds no scan" in world.comment
+    assert "the next scan of these hosts decides" in world.comment
+    with world.store.reading() as unit:
+        assert [(row.outcome, row.words) for row in unit.taken("hq")] == [("refused", "rescan: the zip holds no scan")]
+        assert len(unit.scans()) == 1
+    assert (world.row().closing, world.row().own.open, world.runs()[0].state) == ("waiting", 2, "failed")
+
+
+def test_a_result_that_cannot_be_taken_is_tried_for_a_day_with_growing_pauses(world: World) -> None:
+    world.opened()
+    world.closed()
+    world.launched()
+    world.scanner.finish(found(day(2), without=(A, B)))
+    world.scanner.troubles = {"download": [ZeroDivisionError("a fault") for _ in range(99)]}
+    pauses = [world.look()]
+    assert "2 hosts: hq has scanned again, but its result could not be read yet; it is tried again" in world.comment
+    assert [item.title for item in world.attention()] == ["The result of a rescan by hq cannot be read"]
+    while pauses[-1] is not None:
+        world.pass_by(seconds=pauses[-1])
+        pauses.append(world.look())
+    minutes = [pause / 60 for pause in pauses[:-1] if pause]
+    assert minutes == [1, 1, 2, 4, 8, 16, 32, 64, *([120] * 11)]
+    why = "a fault of vmjira, ZeroDivisionError: see its log"
+    assert f"failed: its result could not be read for 24 hours ({why}); the next scan decides" in world.comment
+    assert (world.row().closing, world.row().own.open, world.runs()[0].state) == ("waiting", 2, "failed")
+    (item,) = world.attention()
+    assert (item.level, item.title) == (
+        "look",
+        "A rescan by hq failed",
+    ) and "decides about 1 closed ticket." in item.text
+    world.fold(found(world.now, without=(A, B)))
+    assert world.row().closing == "confirmed" and world.attention() == []
+
+
+def test_a_result_that_can_be_taken_after_all_is_taken(world: World) -> None:
+    world.opened()
+    world.closed()
+    world.launched()
+    world.scanner.finish(found(day(2), without=(A, B)))
+    world.scanner.troubles = {"download": [ZeroDivisionError("a fault")]}
+    world.look()
+    world.pass_by(seconds=30)
+    assert world.look() == 30 and world.row().closing == "waiting"
+    world.pass_by(seconds=30)
+    assert world.look() is None and world.row().closing == "confirmed"
+
+
+def test_a_result_that_cannot_be_taken_holds_up_no_other_rescan(start: Callable[..., World]) -> None:
+    world = start("rescan: {hosts: 1}\n")
+    world.opened()
+    world.closed()
+    world.pass_by(minutes=1)
+    world.look()
+    assert [run.hosts for run in world.scanner.runs] == [(A,), (B,)]
+    for number, host_ in enumerate((A, B)):
+        world.scanner.finish(found(day(2 + number), without=(host_,)), number)
+    world.scanner.troubles = {"download": [ZeroDivisionError("a fault")]}
+    assert world.look() == 60
+    assert (world.states(), world.row().own.open) == ({A: "running", B: "seen"}, 1)
 
 
 def test_a_scanner_that_is_down_is_waited_for_with_growing_pauses(world: World) -> None:

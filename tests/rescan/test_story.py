@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,14 +18,15 @@ import requests
 from werkzeug.serving import make_server
 
 from tests.decide.world import Quiet
+from tests.e2e.nursery import Nursery, nursery
 from tests.flows.jira import Jira, Ticket, running
 from tests.flows.scans import SMB, Flaw, nessus
 from tests.sources.nessus_stand import ACCESS, SECRET, History, NessusStand, Scan
 from tests.sources.stand import listening
 from vmjira.bootstrap import Application, web_app_of
+from vmjira.flows.jobs import run
 from vmjira.settings import load_settings
 
-ROOT = Path(__file__).resolve().parents[2]
 A, B, C = "10.1.0.1", "10.1.0.2", "10.1.0.3"
 PATIENCE = 60.0
 RULES = {
@@ -54,6 +52,7 @@ class Place:
     folder: Path
     jira: Jira
     stand: NessusStand
+    workers: Nursery
 
     def __post_init__(self) -> None:
         (self.folder / "rules").mkdir()
@@ -69,19 +68,14 @@ class Place:
         }
         self.app = Application(load_settings(self.environ, dotenv=Path(os.devnull)))
 
-    def run(self, *command: str) -> subprocess.Popen[bytes]:
-        log = (self.folder / "log").open("ab")
-        arguments = [sys.executable, "-m", *command]
-        return subprocess.Popen(arguments, cwd=ROOT, env=os.environ | self.environ, stdout=log, stderr=log)
-
     @contextmanager
-    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        process = self.run("tests.rescan.worker")
+    def worker(self) -> Iterator[None]:
+        """Killed in the end."""
+        pid = self.workers.spawn(self.environ, self.folder / "log", "--threads", "4")
         try:
-            yield process
+            yield
         finally:
-            process.kill()
-            process.wait()
+            self.workers.bury(pid)
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -116,25 +110,31 @@ class Place:
 
     def run_state(self) -> str:
         with self.app.store.reading() as unit:
-            return next((run.state for run in unit.rescans.runs()), "")
+            return next((row.state for row in unit.rescans.runs()), "")
 
     def finish(self, found: dict[str, list[Flaw]]) -> None:
         """The rescan ends, and this is what it found."""
-        run = self.stand.scans[0].runs[-1]
+        latest = self.stand.scans[0].runs[-1]
         now = datetime.now(UTC)
-        run.content = nessus(self.folder / "rescan.nessus", now, found).read_bytes()
-        run.ended, run.status = int(now.timestamp()), "completed"
+        latest.content = nessus(self.folder / "rescan.nessus", now, found).read_bytes()
+        latest.ended, latest.status = int(now.timestamp()), "completed"
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Nursery]:
+    with nursery("tests.rescan.worker") as workers:
+        yield workers
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, workers: Nursery) -> Iterator[Place]:
     ended = datetime.now(UTC) - timedelta(hours=2)
     content = nessus(tmp_path / "weekly.nessus", ended, {A: [SMB], B: [SMB], C: []}).read_bytes()
     weekly = History(1, "u-1", int(ended.timestamp()), hosts=(A, B, C), content=content)
     with ExitStack() as stack:
         stand = NessusStand(scans=[Scan(10, "Weekly Boston", [weekly])], waits=0)
         stack.enter_context(listening(stand))
-        place = Place(tmp_path, stack.enter_context(running(tmp_path, "datacenter")), stand)
+        place = Place(tmp_path, stack.enter_context(running(tmp_path, "datacenter")), stand, workers)
         stack.enter_context(place.serving())
         yield place
         place.app.store.close()
@@ -142,15 +142,13 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 @pytest.mark.parametrize("mended", [True, False], ids=["mended", "still vulnerable"])
 def test_from_the_weekly_scan_to_a_verified_closing_though_the_worker_is_killed(place: Place, mended: bool) -> None:
-    assert place.run("vmjira", "scanners", "fetch", "hq").wait(PATIENCE) == 0
-    with place.worker() as worker:
+    assert run(place.app.tools, "fetch.hq") == "1 scan folded"
+    with place.worker():
         until(lambda: place.jira.tickets() and place.ticket().files)
         place.close()
         until(lambda: place.stand.asked("POST /scans/10/launch"))
         until(lambda: place.run_state() == "running")
         until(lambda: any("hq is scanning again" in each for each in place.ticket().comments))
-        os.kill(worker.pid, signal.SIGKILL)
-        worker.wait()
     (launch,) = [call for call in place.stand.calls if re.search("/launch", call.path)]
     assert launch.body == {"alt_targets": [A, B]}
 

@@ -16,8 +16,10 @@ from vmjira.domain import rulebook
 from vmjira.domain.frames import Scan
 from vmjira.domain.rescan import GATHER, RescanRequest, RescanRow
 from vmjira.errors import ScannerRefused
+from vmjira.flows.attention import Item, needs_a_person
 from vmjira.flows.ports import Unit
 from vmjira.flows.rescan import Reach, look_after
+from vmjira.flows.rules import rules_in_force
 from vmjira.store import open_store
 
 A, B, C = "10.1.0.1", "10.1.0.2", "10.1.0.3"
@@ -106,6 +108,14 @@ class World(decide.World):
 
     def states(self) -> dict[str, str]:
         return {each.address: each.state for each in self.requests()}
+
+    def attention(self) -> list[Item]:
+        with self.store.reading() as unit:
+            return needs_a_person(unit, rules_in_force(self.outside), [], self.now)
+
+    def held(self) -> list[str]:
+        with self.store.reading() as unit:
+            return [row.operation for row in unit.operations("held")]
 
     def runs(self) -> list[RescanRow]:
         with self.store.reading() as unit:

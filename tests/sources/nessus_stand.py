@@ -218,7 +218,8 @@ class CloudStand(ScansStand):
 
     def cloud_run(self, run: History) -> dict[str, Any]:
         return {
-            "time_end": run.ended, "scan_uuid": run.uuid, "id": run.id, "is_archived": False,
+            "time_end": None if run.status == "running" else run.ended, "scan_uuid": run.uuid, "id": run.id,
+            "is_archived": False,
             "time_start": run.ended - 900, "visibility": "public", "targets": {"custom": run.other, "default": None},
             "status": run.status,
         }  # fmt: skip

@@ -114,6 +114,16 @@ def silent(stand: Stand) -> Fault:
     return fault
 
 
+def lost(stand: Stand) -> Fault:
+    """It is done, but the answer is cut off."""
+
+    def fault(request: Request) -> Response:
+        stand.answer(request)
+        return cut_off(b"{", 100)(request)
+
+    return fault
+
+
 def cut_off(content: bytes, announced: int) -> Fault:
     """A body that ends before the length that its header announces."""
 

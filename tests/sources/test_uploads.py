@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,11 @@ from werkzeug.test import TestResponse
 
 from tests.flows.scans import APACHE, SMB, nessus, week
 from tests.flows.world import CATEGORIES, POLICY, RANGES
+from tests.scanners.test_owncsv import written
 from vmjira.bootstrap import Application, web_app_of
 from vmjira.errors import SettingsInvalid, StoreUnavailable
-from vmjira.flows import ingest
+from vmjira.flows import ingest, silence
+from vmjira.flows.attention import needs_a_person
 from vmjira.flows.ports import ScanRow
 from vmjira.settings import load_settings
 from vmjira.web.uploads import safe_name
@@ -136,6 +139,53 @@ def test_a_scan_beside_an_unreadable_file_is_taken_all_the_same(server: Server, 
 )  # fmt: skip
 def test_the_name_of_a_file_is_only_a_label(name: str, label: str):
     assert safe_name(name) == label
+
+
+# --- for whom it counts -----------------------------------------------------------------------------------------------
+
+
+ENTRIES = {
+    "named like the token": ("[{id: other, type: upload}, {id: build, type: upload, timezone: Asia/Tokyo}]", 1),
+    "the only one": ("[{id: ci, type: upload, timezone: Asia/Tokyo}]", 1),
+    "of which nobody knows": ("[{id: a, type: upload, timezone: Asia/Tokyo}, {id: b, type: upload}]", 10),
+    "none": ("[{id: inbox, type: folder, path: x, timezone: Asia/Tokyo}]", 10),
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_times_without_a_zone_are_in_that_of_the_entry(server: Server, entry: str):
+    entries, hour = ENTRIES[entry]
+    (server.folder / "rules" / "scanners.yaml").write_text(f"scanners: {entries}\n")
+    answer = server.post(written({"last seen": "2026-06-05T10:00:00"}))
+    assert [file["finished_at"] for file in answer.json["files"]] == [f"2026-06-05T{hour:02}:00:00+00:00"]
+
+
+def test_an_entry_that_sends_nothing_new_for_twice_its_period_is_shown_and_counted(
+    server: Server, scan: bytes, tmp_path: Path
+):
+    (server.folder / "rules" / "scanners.yaml").write_text("scanners: [{id: build, type: upload, expect: 7d}]\n")
+
+    def silent(days: float) -> bool:
+        """After so many days: by the clock's job, and by all who show it."""
+        late = datetime.now(UTC) + timedelta(days=days)
+        outside, rules = replace(server.app.outside, clock=lambda: late), server.app.tools.rules()
+        told = silence.look(outside, rules, lambda cron, rules: timedelta())
+        with server.app.store.reading() as unit:
+            items = [item.title for item in needs_a_person(unit, rules, [], late) if "is silent" in item.title]
+        counted = 'vmjira_scanner_silent{scanner="build"} 1.0' in server.client.get("/metrics").text
+        assert len({"1 are silent" in told, bool(items), counted}) == 1, (told, items, counted)
+        return counted
+
+    assert [silent(0), silent(13), silent(15)] == [False, False, True]
+    server.post(scan)
+    assert [silent(13), silent(15)] == [False, True]
+    with server.app.store.begin() as unit:  # that was a month ago
+        (row,) = unit.taken("build")
+        unit.put_taken(replace(row, taken_at=row.taken_at - timedelta(days=30)))
+    server.post(scan)
+    assert silent(0)  # it is nothing new
+    server.post(nessus(tmp_path / "later.nessus", week(24), {"10.1.0.7": [SMB]}).read_bytes())
+    assert not silent(0)
 
 
 # --- who may, and what is too much ------------------------------------------------------------------------------------

@@ -3,6 +3,9 @@
 What a range had lies in the baseline: how much each scanner found on each host when it was last believed, and in which
 round that was. A scan that is not believed leaves the baseline as it is, beside it what it found (`pending`). So the
 next scan is compared with the same past, until one has it again, or a person says that it is gone for good.
+
+A rescan of a few hosts trips nothing by itself if it says of each whether it got in: then the evidence of its findings
+is enough. Where an earlier scan of that scanner is in doubt, it is in doubt with it.
 """
 
 from __future__ import annotations
@@ -48,11 +51,17 @@ class Trip:
 
 
 def found(hosts: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
-    """host, range, findings: what a scan found on each of its merged `hosts` that has a range.
+    """host, range, authenticated, findings: what a scan found on each of its merged `hosts` that has a range.
 
     `numbers` (host, findings): of those of which the scan is the newest word; findings is null for others.
     """
-    return hosts.filter(pl.col("range").is_not_null()).select("host", "range").join(numbers, on="host", how="left")
+    seen = hosts.filter(pl.col("range").is_not_null()).select("host", "range", "authenticated")
+    return seen.join(numbers, on="host", how="left")
+
+
+def untold(seen: pl.DataFrame) -> set[str]:
+    """Ranges with a host of which the scan does not say whether it got in: there, the evidence alone is too weak."""
+    return set(seen.filter(pl.col("authenticated").is_null())["range"])
 
 
 def tripped(

@@ -81,9 +81,13 @@ def _guard(
 ) -> tuple[Knowledge, tuple[Trip, ...], frozenset[str]]:
     """The knowledge with the scan's numbers in its baseline, where the breaker trips, and where it does no more."""
     share, scanner = rulebook.policy.breaker, scan.scanner
+    doubted = breaker.in_doubt(now.baseline, scanner)
     trips = breaker.tripped(now.baseline, seen, rounds, scanner=scanner, share=share)
+    if scan.rescan and scan.hosts.height <= rulebook.policy.rescan.hosts:
+        trips = [trip for trip in trips if trip.range in doubted | breaker.untold(seen)]
+        seen = seen.filter(pl.col("authenticated").fill_null(value=True))  # else it says nothing of what is normal
     after = breaker.remember(now.baseline, seen, rounds, scanner=scanner, trips=trips)
-    healed = breaker.in_doubt(now.baseline, scanner) & rounds.keys() - {trip.range for trip in trips}
+    healed = doubted & rounds.keys() - {trip.range for trip in trips}
     return replace(now, baseline=after), tuple(trips), frozenset(healed)
 
 

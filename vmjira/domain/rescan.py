@@ -48,7 +48,9 @@ class RescanRow:
     launched_at: datetime  # just before the scanner was asked
     remote: str = ""  # what the scanner calls it; empty: it was never launched, as far as is known
     ended_at: datetime | None = None
-    words: str = ""  # what became of it
+    words: str = ""  # what became of it, or why its result is not taken yet
+    faulty_since: datetime | None = None  # its result is there, and could not be taken since then …
+    again_at: datetime | None = None  # … and is tried again then
 
     @property
     def name(self) -> str:

@@ -24,9 +24,11 @@ STALE = 60.0
 #: With no worker, this much waiting means that nobody works.
 UNATTENDED = timedelta(minutes=15)
 #: The scans that tell how often a scanner delivers.
-LATELY = Page(limit=100)
+NEWEST = Page(limit=100)
 #: The pause that is taken for usual while nobody knows: scans may be monthly.
 UNKNOWN = timedelta(days=30)
+#: Rescans that failed longer ago are told no more.
+LATELY = timedelta(days=31)
 Level = Literal["act", "look"]
 
 
@@ -51,6 +53,7 @@ def needs_a_person(unit: Unit, rulebook: Rulebook, problems: Sequence[Problem], 
         *_failed_events(unit),
         *_doctor(unit),
         *_jobs(unit),
+        *_rescans(unit, now),
         *_silent(unit, now),
         *_ending(unit, rulebook, now),
     ]
@@ -119,6 +122,26 @@ def _jobs(unit: Unit) -> Iterator[Item]:
             yield Item("act", f"The job {job} failed", row.words, "scanners")
 
 
+def _rescans(unit: Unit, now: datetime) -> Iterator[Item]:
+    """Results that cannot be read; and rescans that came to nothing, while a ticket that they looked at waits."""
+    for run in unit.rescans.runs("running"):
+        if run.faulty_since:
+            title = f"The result of a rescan by {run.scanner} cannot be read"
+            yield Item("look", title, f"It is tried again: {run.words}", "scanners")
+    failed: dict[tuple[str, str], set[str]] = {}
+    for run in unit.rescans.runs("failed", since=now - LATELY):
+        failed.setdefault((run.scanner, run.words), set()).update(run.tickets)
+    for (scanner, why), tickets in failed.items():
+        if waiting := sum(_waits(unit, each) for each in tickets):
+            text = f"{why}. The next scan decides about {count(waiting, 'closed ticket')}."
+            yield Item("look", f"A rescan by {scanner} failed", text, "scanners")
+
+
+def _waits(unit: Unit, identifier: str) -> bool:
+    row = unit.ticket(identifier)
+    return row is not None and row.closing == "waiting" and not row.gone
+
+
 def _silent(unit: Unit, now: datetime) -> Iterator[Item]:
     """By the job that waits for scanners; where none is waited for, by the scans that came in."""
     mark = unit.mark(SCHEDULE)
@@ -129,7 +152,7 @@ def _silent(unit: Unit, now: datetime) -> Iterator[Item]:
                 text = f"The last scan was on {since:%Y-%m-%d}." if told["delivered"] else "It never delivered a scan."
                 yield Item("look", f"{name} is silent for {(now - since).days} days", text, "scanners")
         return
-    newest = unit.look.scans(LATELY)[0]
+    newest = unit.look.scans(NEWEST)[0]
     for each in unit.look.last_scans():
         pause = habit((scan.finished_at for scan in newest if scan.scanner == each.scanner), unknown=UNKNOWN)
         if now - each.last > 2 * pause:

@@ -21,6 +21,7 @@ from vmjira.errors import Unknown
 from vmjira.flows.knowledge import HOSTS, ITERATION_NAMES, VULNERABILITIES, part_name
 from vmjira.flows.ports import Store, Unit
 from vmjira.flows.present import ticket_json
+from vmjira.flows.rescanning import of_ticket
 from vmjira.flows.views import HISTORY
 
 #: Hosts of a page, and findings of a host that it lists; the host's own page has all.
@@ -47,6 +48,7 @@ def ticket(store: Store, identifier: str, rulebook: Rulebook, today: date) -> di
         cells = [each for each in unit.cell_numbers(ranges=[row.range]) if each.category == row.category]
         rows = [each for each in unit.tickets(ranges=[row.range]) if each.category == row.category]
         sent = [each.name for each in unit.attachments(row.identifier)]
+        rescans = of_ticket(unit, row.identifier)
     past = [each for each in cells if each.ordinal <= row.ordinal][-HISTORY:]
     mine = past[-1] if past and past[-1].ordinal == row.ordinal else None
     category = rulebook.category(row.category)
@@ -62,6 +64,7 @@ def ticket(store: Store, identifier: str, rulebook: Rulebook, today: date) -> di
         "condition": category.where if category else None,
         "iterations": [{"iteration": each.label, "numbers": asdict(each.numbers)} for each in past],
         "attachments": sent,
+        "rescans": rescans,
     }
 
 

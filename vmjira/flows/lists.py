@@ -24,6 +24,7 @@ from vmjira.flows.ports import (
     Unit,
 )
 from vmjira.flows.present import heard_json, operation_json
+from vmjira.flows.rescanning import of_scanners
 from vmjira.flows.search import brief
 
 SIZE, PERIODS = 50, 20
@@ -98,8 +99,8 @@ def _catalogues(row: EnrichmentRow | None) -> list[dict[str, Any]]:
 
 
 def scanners(unit: Unit, rulebook: Rulebook, next_due: NextDue) -> dict[str, Any]:
-    """Those of the rules, those of which scans came in, and the jobs of the clock. Options of scanners may hold
-    secrets: they are not shown."""
+    """Those of the rules, those of which scans came in, the jobs of the clock, and rescans. Options of scanners may
+    hold secrets: they are not shown."""
     last = unit.last_firings()
     return {
         "configured": [{"id": each.id, "type": each.type, "fetch": each.fetch} for each in rulebook.scanners],
@@ -109,6 +110,7 @@ def scanners(unit: Unit, rulebook: Rulebook, next_due: NextDue) -> dict[str, Any
             {"job": job, "cron": cron, "next": next_due(cron), "last": _firing(last.get(job))}
             for job, cron in crons(rulebook).items()
         ],
+        "rescans": of_scanners(unit),
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from vmjira.domain.rescan import RescanRow
 from vmjira.domain.ticket import CellNumbers, TicketRow
 
 if TYPE_CHECKING:
@@ -103,6 +104,9 @@ class Looking(Protocol):
         """The newest first."""
 
     def last_scans(self) -> list[LastScan]: ...
+    def ended_rescans(self, page: Page) -> list[RescanRow]:
+        """The newest first; how many there are is not counted."""
+
     def holding_acceptances(self, now: datetime) -> list[AcceptanceRow]: ...
     def acts(self, page: Page) -> tuple[list[Act], int]:
         """The newest first."""

@@ -396,6 +396,9 @@ class Tally:
     hosts: Mapping[tuple[str, str], int]  # in the newest iteration of each cell, by range and state
     queues: Mapping[str, int]  # how much waits, by queue
     firings: Mapping[tuple[str, str], int]  # by job and state
+    rescans: Mapping[tuple[str, str], int]  # runs by scanner and state
+    rescan_hosts: Mapping[tuple[str, str], int]  # hosts of closed tickets by scanner and state
+    rescans_wait: Mapping[str, datetime]  # since when the oldest of those that wait does, by scanner
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import CellNumbers, HostNumbers, TicketRow
 from vmjira.errors import VmjiraError
 from vmjira.flows.ports import DeliveryRow, DeliveryState, OperationRow, Outside, Store, Unit
+from vmjira.flows.rescanning import of_ticket
 from vmjira.flows.views import hosts_behind
 
 _OWN = ("total", "fixed", "open", "unverified", "moved", "gone", "accepted")
@@ -48,7 +50,8 @@ def ticket_json(row: TicketRow, cell: CellNumbers | None, cell_tickets: Iterable
 
 
 def one_ticket(outside: Outside, identifier: str) -> dict[str, Any]:
-    """A ticket with the hosts behind its numbers, and all that was done to it and why: by its identifier or its key."""
+    """A ticket with the hosts behind its numbers, all that was done to it and why, and the rescans that its last
+    closing asked for: by its identifier or its key."""
     with outside.store.reading() as unit:
         rows = unit.tickets()
         row = next((each for each in rows if identifier in (each.identifier, each.key)), None)
@@ -56,6 +59,7 @@ def one_ticket(outside: Outside, identifier: str) -> dict[str, Any]:
             raise VmjiraError(f"ticket '{identifier}': there is none with this identifier or key; see `vmjira tickets`")
         cells = unit.cell_numbers(ranges=[row.range])
         done = [operation_json(each) for each in unit.operations(identifier=row.identifier)]
+        rescans = [_told(each) for each in of_ticket(unit, row.identifier)]
     cell = next((each for each in cells if (each.category, each.ordinal) == (row.category, row.ordinal)), None)
     rows = [each for each in rows if (each.category, each.range) == (row.category, row.range)]
     closing = {
@@ -64,7 +68,11 @@ def one_ticket(outside: Outside, identifier: str) -> dict[str, Any]:
         "reopened": row.reopened,
     }
     hosts = hosts_behind(outside.store, row)
-    return {**ticket_json(row, cell, rows), **closing, "hosts": hosts, "operations": done}
+    return {**ticket_json(row, cell, rows), **closing, "hosts": hosts, "operations": done, "rescans": rescans}
+
+
+def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: each.isoformat() if isinstance(each, datetime) else each for name, each in values.items()}
 
 
 def all_tickets(store: Store) -> list[dict[str, Any]]:

@@ -21,12 +21,13 @@ from vmjira.domain.frames import Scan
 from vmjira.domain.rescan import RescanRequest, RescanRow, plan_rescans
 from vmjira.domain.rulebook import Rulebook, Scanner
 from vmjira.domain.ticket import TicketRow
-from vmjira.errors import ScannerRefused, ScannerUnavailable
+from vmjira.errors import ScannerError, ScannerRefused, ScannerUnavailable, StoreUnavailable, VmjiraError
 from vmjira.flows.coverage import Launcher, launchers, open_hosts
 from vmjira.flows.fetch import Fetched, Intake, Visit
 from vmjira.flows.ingest import LoadRules
-from vmjira.flows.ports import Outside, Unit
+from vmjira.flows.ports import Mark, Outside, Unit
 from vmjira.flows.queue import RESCAN
+from vmjira.flows.rescanning import LOOKED
 from vmjira.flows.rescantelling import Teller
 from vmjira.flows.rules import rules_in_force
 from vmjira.flows.sources import RemoteScan, Source
@@ -36,6 +37,9 @@ log = structlog.get_logger(__name__)
 
 #: Seconds until the next look: a tenth of the time that it has taken so far, within these bounds.
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
+#: Until a result that could not be taken is tried again: as long as it has failed so far, within these bounds; and how
+#: long it is tried.
+FIRST_RETRY, LONGEST_RETRY, TRIED = timedelta(minutes=1), timedelta(hours=2), timedelta(days=1)
 #: After which a run that was launched can surely be seen at the scanner: longer than any call may take.
 SURE = timedelta(seconds=180)
 
@@ -96,11 +100,24 @@ def look_after(outside: Outside, scanner_id: str, reach: Reach) -> float | None:
 
     Who asks later has a workflow of its own, which begins when this one has ended.
     """
+    trouble = ""
     try:
-        return _look(outside, scanner_id, reach)
-    except Exception:  # the database, the rules, or a fault of ours: only time makes us give up what is asked for
+        pause = _look(outside, scanner_id, reach)
+    except Exception as error:  # the database, the rules, or a fault of ours: only time makes us give up what is asked
         log.exception("rescans wait", scanner=scanner_id)
-        return LONGEST_PAUSE
+        pause, trouble = LONGEST_PAUSE, _why(error)
+    now = outside.clock()
+    again = None if pause is None else (now + timedelta(seconds=pause)).isoformat()
+    with outside.store.begin() as unit:
+        unit.put_mark(Mark(LOOKED + scanner_id, now, {"again": again, "trouble": trouble}))
+    return pause
+
+
+def _why(error: Exception) -> str:
+    """What we say in our words; of anything else only what it is, for its words may name anything."""
+    if isinstance(error, StoreUnavailable):
+        return "the database was away"
+    return str(error) if isinstance(error, VmjiraError) else f"a fault of vmjira, {type(error).__name__}: see its log"
 
 
 def _look(outside: Outside, scanner_id: str, reach: Reach) -> float | None:
@@ -147,10 +164,11 @@ class Care:
         """Seconds until the next look, or None: it has ended."""
         since = run.asked_at if run.state == "launching" else run.launched_at
         late = self.outside.clock() - since > self.rulebook.policy.rescan.give_up
+        if run.again_at and (wait := (run.again_at - self.outside.clock()).total_seconds()) > 0:
+            return wait
         try:
             if remote := self._result(run, late=late):
-                self._take(run, remote)
-                return None
+                return self._take(run, remote)
             if not late:
                 return self._resume(run) if run.state == "launching" else self._pause(since)
         except ScannerUnavailable as error:
@@ -175,7 +193,7 @@ class Care:
         """Nobody knows what became of its launch: look, and launch again only if it is surely not there."""
         with self.outside.store.reading() as unit:
             others = {each.remote for each in unit.rescans.runs(scanner=self.scanner.id)}
-        remote = self.source.launched_by_name(run.name, run.launched_at)
+        remote = self.source.launched_by_name(run.name, run.launched_at, others)
         if remote and remote not in others:
             return self._launched(run, remote)
         if (wait := (run.launched_at + SURE - self.outside.clock()).total_seconds()) > 0:
@@ -193,7 +211,29 @@ class Care:
         log.info("rescan runs", rescan=run.id, scanner=self.scanner.id, hosts=len(run.hosts), tickets=run.tickets)
         return FIRST_PAUSE
 
-    def _take(self, run: RescanRow, remote: RemoteScan) -> None:
+    def _take(self, run: RescanRow, remote: RemoteScan) -> float | None:
+        """Seconds until it is tried again, or None: it is taken, or never will be. No other run has to wait for it."""
+        try:
+            self._fold_in(run, remote)
+        except (ScannerError, StoreUnavailable):
+            raise
+        except Exception as error:
+            log.exception("result not taken", rescan=run.id, scanner=self.scanner.id)
+            return self._try_again(run, _why(error))
+        return None
+
+    def _try_again(self, run: RescanRow, why: str) -> float | None:
+        now = self.outside.clock()
+        since = run.faulty_since or now
+        if now - since > TRIED:
+            hours = TRIED // timedelta(hours=1)
+            self.teller.fail(run, f"its result could not be read for {hours} hours ({why}); the next scan decides")
+            return None
+        pause = min(LONGEST_RETRY, max(FIRST_RETRY, now - since))
+        self.teller.stumble(run, why, since=since, again=now + pause)
+        return pause.total_seconds()
+
+    def _fold_in(self, run: RescanRow, remote: RemoteScan) -> None:
         """Fold in what it found, then say which hosts it looked at. Once more after a crash does no harm."""
         seen: set[str] = set()
         fetched = Fetched(self.scanner.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -43,6 +44,14 @@ class Teller:
             requests = unit.rescans.requests("running", run=run.id)
             self.change(unit, requests, state="dropped", words=f"the rescan by {run.scanner} failed: {why}")
         log.warning("rescan failed", rescan=run.id, scanner=run.scanner, why=why)
+
+    def stumble(self, run: RescanRow, why: str, *, since: datetime, again: datetime) -> None:
+        """Its result is there, could not be taken `since` then, and is tried `again`."""
+        words = f"{run.scanner} has scanned again, but its result could not be read yet; it is tried again"
+        with self.outside.store.begin() as unit:
+            unit.rescans.change_run(run.id, words=why, faulty_since=since, again_at=again)
+            requests = unit.rescans.requests("running", run=run.id)
+            self.change(unit, [each for each in requests if each.words != words], words=words)
 
     def done(self, run: RescanRow, seen: Set[str], policy: Policy) -> None:
         """`seen`: the addresses that it looked at."""

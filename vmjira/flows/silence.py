@@ -12,6 +12,7 @@ import structlog
 
 from vmjira.domain.rulebook import Rulebook, Scanner
 from vmjira.flows.ports import FiringRow, Mark, Outside, TakenRow
+from vmjira.flows.uploads import TYPE as UPLOAD
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +75,7 @@ def _gap(scanner: Scanner, rulebook: Rulebook, gap: Gap) -> timedelta | None:
     """None: nobody waits for it."""
     if scanner.fetch:
         return gap(scanner.fetch, rulebook)
-    return timedelta() if scanner.expect else None
+    return timedelta() if scanner.expect or scanner.type == UPLOAD else None
 
 
 def first_waited(mark: Mark | None, now: datetime) -> Callable[[str], datetime]:

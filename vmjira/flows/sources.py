@@ -6,7 +6,7 @@ it can, scans single hosts again. What of it was taken before is remembered by `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -49,7 +49,7 @@ class Source(Protocol):
     """One configured scanner. Nothing connects before a method is called; one thread at a time.
 
     Every method raises only `ScannerUnavailable` (a later try may help) or `ScannerRefused` (a person has to act), in
-    words without secrets.
+    words without secrets; `download` also `ScanUnreadable`: what came is no scan, and will not be one later either.
     """
 
     #: Empty if `launch` works; else why this kind of scanner cannot scan single hosts, for people.
@@ -70,11 +70,12 @@ class Source(Protocol):
     def launch(self, addresses: Sequence[str], name: str) -> str:
         """Scan just these addresses with the checks of the latest round that covered them; an id for `launched`."""
 
-    def launched_by_name(self, name: str, since: datetime) -> str | None:
+    def launched_by_name(self, name: str, since: datetime, others: Collection[str] = ()) -> str | None:
         """The id of the run that `launch` began under this name, not long before `since` or later; None: there is none.
 
         Asked after a crash or a lost answer, before anything is launched again. Where the scanner keeps no names of
-        runs, a run with other targets than its own that began then is the one.
+        runs, the newest run with other targets than its own that was not over by then is the one, if it is not one of
+        `others`: ids that other launches had for an answer.
         """
 
     def launched(self, id: str) -> RemoteScan | None:

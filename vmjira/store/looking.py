@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, and_, case, func, or_, select, tuple_
 
+from vmjira.domain.rescan import RescanRow
 from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow
 from vmjira.flows.looking import Act, Cell, LastScan, Page, Wanted
 from vmjira.flows.ports import AcceptanceRow, OperationRow, OperationState, ScanRow
@@ -153,6 +154,11 @@ class SqlLooking:
         columns, ended = t.scans.c, t.scans.c.finished_at
         query = select(columns.scanner, func.count(), func.min(ended), func.max(ended))
         return fetch(self._connection, LastScan, query.group_by(columns.scanner).order_by(columns.scanner))
+
+    def ended_rescans(self, page: Page) -> list[RescanRow]:
+        ended = t.rescans.c.state.in_(["done", "failed"])
+        query = rows_of(t.rescans, RescanRow).where(ended).order_by(t.rescans.c.id.desc())
+        return fetch(self._connection, RescanRow, _cut(query, page))
 
     def holding_acceptances(self, now: datetime) -> list[AcceptanceRow]:
         columns = t.acceptances.c

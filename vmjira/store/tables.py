@@ -247,6 +247,8 @@ rescans = Table(
     Column("remote", Words, nullable=False),
     Column("ended_at", UtcTime),
     Column("words", Words, nullable=False),
+    Column("faulty_since", UtcTime),
+    Column("again_at", UtcTime),
 )
 
 #: Hosts that closed tickets ask for.

@@ -39,6 +39,8 @@ def tally(connection: Connection) -> Tally:
     operations = {(row[0], row[1]): row[2] for row in _count(connection, kind, state)}
     firings = {(row[0], row[1]): row[2] for row in _count(connection, t.firings.c.job, t.firings.c.state)}
     queued = sum(count for (_, each), count in operations.items() if each == "queued")
+    asked = t.rescan_requests.c
+    waiting = select(asked.scanner, func.min(asked.asked_at)).where(asked.state == "waiting").group_by(asked.scanner)
     return Tally(
         deliveries=deliveries,
         operations=operations,
@@ -51,6 +53,9 @@ def tally(connection: Connection) -> Tally:
             "job": sum(count for (_, each), count in firings.items() if each == "queued"),
         },
         firings=firings,
+        rescans={(row[0], row[1]): row[2] for row in _count(connection, t.rescans.c.scanner, t.rescans.c.state)},
+        rescan_hosts={(row[0], row[1]): row[2] for row in _count(connection, asked.scanner, asked.state) if row[0]},
+        rescans_wait={row[0]: row[1] for row in connection.execute(waiting)},
     )
 
 

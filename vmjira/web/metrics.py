@@ -35,6 +35,9 @@ def metrics(store: Callable[[], Store], clock: Clock) -> Blueprint:
     return views
 
 
+LABELS = ["scanner", "state"]
+
+
 class Numbers(Collector):
     """Counted anew at each scrape, so that they survive processes and are the same in all of them."""
 
@@ -56,6 +59,7 @@ class Numbers(Collector):
         yield _one("vmjira_database_up", "Whether the database can be read.", 1)
         yield _one("vmjira_workers", "Workers that are alive.", workers)
         yield from _counts(tally)
+        yield from _rescans(tally, now)
         yield from _queues(tally.queues, since, now)
         yield _moment("vmjira_last_scan_timestamp_seconds", "Latest end of a scan.", scanned)
         at = reconciled.at if reconciled else None
@@ -72,6 +76,15 @@ def _counts(tally: Tally) -> Iterator[GaugeMetricFamily]:
     yield _many("vmjira_findings", about, ["range", "state"], tally.findings)
     about = "Hosts in the newest iteration, added up over categories."
     yield _many("vmjira_hosts", about, ["range", "state"], tally.hosts)
+
+
+def _rescans(tally: Tally, now: datetime) -> Iterator[GaugeMetricFamily]:
+    yield _many("vmjira_rescans", "Rescans of closed tickets, by what became of them.", LABELS, tally.rescans)
+    about = "Hosts of closed tickets that were asked for again, by what became of that."
+    yield _many("vmjira_rescan_hosts", about, LABELS, tally.rescan_hosts)
+    ages = {scanner: max((now - since).total_seconds(), 0.0) for scanner, since in tally.rescans_wait.items()}
+    about = "How long the oldest of those that wait for a rescan has waited."
+    yield _many("vmjira_rescan_waiting_seconds", about, ["scanner"], ages)
 
 
 def _scanners(mark: Mark | None) -> Iterator[GaugeMetricFamily]:

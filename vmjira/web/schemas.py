@@ -207,6 +207,14 @@ class Tickets(Paged):
     items = some(BriefTicket)
 
 
+class TicketRescan(Schema):
+    """Hosts that the last closing asked for, and what is to be said of all of them."""
+
+    state = text(validate=validate.OneOf(["waiting", "running", "seen", "missed", "dropped"]))
+    words, scanner, hosts, run = text(), maybe(), some(fields.String()), maybe()
+    asked_at, launched_at, ended_at = moment(), moment(allow_none=True), moment(allow_none=True)
+
+
 class Ticket(Schema):
     identifier, category, range, iteration, title = text(), text(), text(), text(), text()
     key, status, previous, next, closing, condition = maybe(), maybe(), maybe(), maybe(), text(), maybe()
@@ -214,7 +222,7 @@ class Ticket(Schema):
     created_at, closed_at = moment(allow_none=True), moment(allow_none=True)
     due = fields.Date(required=True, allow_none=True)
     overdue, verified, reopened = truth(), truth(), number()
-    attachments = some(fields.String())
+    attachments, rescans = some(fields.String()), some(TicketRescan)
 
 
 class EvidenceHost(Schema):
@@ -413,8 +421,25 @@ class CatalogueState(Schema):
     name, source, edition, cves, taken_at = text(), text(), maybe(), number(), moment()
 
 
+class WaitingRescan(Schema):
+    words, hosts, tickets, since = text(), some(fields.String()), some(fields.String()), moment()
+
+
+class RescanRun(Schema):
+    name, state = text(), text(validate=validate.OneOf(["launching", "running", "done", "failed"]))
+    words, hosts, tickets = text(), some(fields.String()), some(fields.String())
+    since, ended_at = moment(), moment(allow_none=True)
+
+
+class Rescans(Schema):
+    scanner, trouble = text(), text(metadata={"description": "why nothing could be done at the last look"})
+    looked_at, next_look = moment(allow_none=True), moment(allow_none=True)
+    waiting, runs = some(WaitingRescan), some(RescanRun)
+
+
 class Scanners(Schema):
-    configured, heard, jobs, catalogues = some(ScannerRule), some(Heard), some(Job), some(CatalogueState)
+    configured, heard, jobs = some(ScannerRule), some(Heard), some(Job)
+    catalogues, rescans = some(CatalogueState), some(Rescans)
 
 
 class ScanOf(Schema):

@@ -45,8 +45,8 @@ class Taken:
     rules: str = ""  # what happened to changed rules, in words
 
 
-#: Reads and folds in files; VmjiraError if that cannot be done now.
-Take = Callable[[Sequence[Path]], Taken]
+#: Reads and folds in files of the holder of a token; VmjiraError if that cannot be done now.
+Take = Callable[[Sequence[Path], str], Taken]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def uploads(take: Take, tokens: Tokens, limit: int) -> Blueprint:
             if not reading.acquire(timeout=LATER):
                 raise Refusal(503, "another upload is being read; send it again later")
             try:
-                taken = take(files)
+                taken = take(files, holder)
             except VmjiraError as error:
                 log.error("upload not taken", holder=holder, why=str(error))
                 raise Refusal(503, "it cannot be taken now, the reason is in our log; send it again later") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -132,7 +132,7 @@ class Gvm:
             candidates = [task for task in gvm_rescan.tasks(gmp, self.who) if self._is_wanted(task)]
             return gvm_rescan.launch(gmp, candidates, addresses, name=name, who=self.who)
 
-    def launched_by_name(self, name: str, since: datetime) -> str | None:
+    def launched_by_name(self, name: str, since: datetime, others: Collection[str] = ()) -> str | None:
         with self._gmp() as (gmp, _):
             return gvm_rescan.begun(gmp, name, who=self.who)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from vmjira.errors import ScannerRefused
@@ -17,7 +17,7 @@ class NoRescan:
     def launch(self, addresses: Sequence[str], name: str) -> str:
         raise ScannerRefused(self.cannot_rescan)
 
-    def launched_by_name(self, name: str, since: datetime) -> str | None:
+    def launched_by_name(self, name: str, since: datetime, others: Collection[str] = ()) -> str | None:
         return None
 
     def launched(self, id: str) -> RemoteScan | None:

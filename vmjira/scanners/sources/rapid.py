@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -66,7 +66,7 @@ class ConsoleSource:
         site = self._site_of(addresses)
         return f"{site.id}/{self.console.start(site, sorted(set(addresses)), _called(name))}"
 
-    def launched_by_name(self, name: str, since: datetime) -> str | None:
+    def launched_by_name(self, name: str, since: datetime, others: Collection[str] = ()) -> str | None:
         """The id of the run that `launch` began under this name, not long before `since` or later; None: there is none.
 
         Asked after a crash or a lost answer, before anything is launched again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -150,16 +150,20 @@ class ScansSource(ABC):
         hosts = [host["hostname"] or "" for host in details["hosts"] or ()]
         return not_covered(addresses, details["info"]["targets"] or "", hosts)
 
-    def launched_by_name(self, name: str, since: datetime) -> str | None:
-        """Runs have no names here: it is the newest one with other targets that was not over before `since`."""
-        begun: list[tuple[int, str]] = []
+    def launched_by_name(self, name: str, since: datetime, others: Collection[str] = ()) -> str | None:
+        """Runs have no names here: it is the newest one with other targets that was not over before `since`.
+
+        What is not over is newer than all that is, and may not tell any time (the cloud).
+        """
+        begun: list[tuple[bool, int, str]] = []
         with self._connected() as api:
             for scan in self._definitions(api, []):
                 for run in self._runs(api, scan):
                     over = run.status in (*WHOLE, *BROKEN)
-                    if run.other_targets and not (over and run.ended_at and run.ended_at < since):
-                        begun.append((run.ended or 0, f"{scan.id}/{run.uuid}"))
-        return max(begun, default=(0, None))[1]
+                    id = f"{scan.id}/{run.uuid}"
+                    if run.other_targets and id not in others and not (over and run.ended_at and run.ended_at < since):
+                        begun.append((not over, run.ended or 0, id))
+        return max(begun, default=(True, 0, None))[2]
 
     def launched(self, id: str) -> RemoteScan | None:
         with self._connected() as api:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,9 +171,11 @@ class SecurityCenter:
             newest = sorted(whole, key=lambda row: row["finished"] or 0, reverse=True)
             return begin(self.session, api, wanted_, name, [(_scan_id(row), row["name"]) for row in newest])
 
-    def launched_by_name(self, name: str, since: datetime) -> str | None:
+    def launched_by_name(self, name: str, since: datetime, others: Collection[str] = ()) -> str | None:
+        """One that was over before is of an earlier vmjira, which counted its rescans anew."""
         with self._connected() as api:
-            return next((str(row["id"]) for row in self._all(api) if row["name"] == called(name)), None)
+            named = [row for row in self._all(api) if row["name"] == called(name)]
+        return next((str(row["id"]) for row in named if not 0 < (row["finished"] or 0) < since.timestamp()), None)
 
     def launched(self, id: str) -> RemoteScan | None:
         with self._connected() as api:
