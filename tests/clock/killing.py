@@ -1,7 +1,14 @@
-"""Several workers and web servers on one database, workers killed again and again: is each firing done once?"""
+"""Several workers and web servers on one database, workers killed again and again: is each firing done once?
+
+An hour passes in a minute: the minutes of a cron expression are seconds here (`tests.clock.workers`). All jobs of the
+clock take part. What each is to bring about is counted where it shows: scans in the ledger, tickets and comments in
+Jira. Beside the worker that dies every few seconds, all workers die at once at chosen comments: before Jira has heard
+of it, and after it has written the comment and before anybody knows.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -11,20 +18,22 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import requests
 
-from tests.clock.workers import EVERY, RUNS, UNTIL, nursery
-from tests.flows.jira import running
-from tests.flows.scans import RDP, SMB, nessus, week
+from tests.clock.workers import RUNS, WINDOW, nursery
+from tests.e2e.nursery import Nursery
+from tests.flows.jira import Ticket, Wsgi, running
+from tests.flows.scans import RDP, SMB, nessus
 from vmjira.bootstrap import Application
 from vmjira.flows.firings import firing_id
+from vmjira.flows.jobs import JOBS
 from vmjira.flows.ports import FiringRow
 from vmjira.flows.replay import differing, rebuild
 from vmjira.settings import load_settings
@@ -32,111 +41,216 @@ from vmjira.settings import load_settings
 
 @dataclass(frozen=True)
 class Plan:
+    """`rounds` times a `period` of seconds, in each of which every job is due once: the scanners' and all others."""
+
     workers: int = 4
     servers: int = 2
-    scanners: int = 8
-    every: int = 3  # seconds between two due times of a scanner
-    rounds: int = 25
-    scans: int = 5  # of each scanner
-    kill: float = 3.0  # seconds between two kills
-    patience: float = 180.0  # seconds after the last due time
+    scanners: int = 42
+    period: int = 60  # divides 60
+    rounds: int = 4
+    kill: float = 3.0  # seconds between two kills of one worker
+    cuts: int = 6  # reminders at which all workers die, half of them after Jira has written the comment
+    between: int = 20  # reminders from one of these to the next
+    patience: float = 240.0  # seconds after the last due time
 
     @property
-    def seconds(self) -> float:
-        return self.every * self.rounds
+    def seconds(self) -> int:
+        return self.period * self.rounds
+
+    @property
+    def jobs(self) -> dict[str, int]:
+        """Job → the second of the period at which it is due."""
+        names = [f"fetch.s{number}" for number in range(self.scanners)]
+        for place, job in enumerate(JOBS, 1):
+            names.insert(place * len(names) // len(JOBS), job)
+        return {job: place * self.period // len(names) for place, job in enumerate(names)}
+
+    def cron(self, job: str) -> str:
+        return f"{','.join(str(second) for second in range(self.jobs[job], 60, self.period))} * * * *"
+
+    def dues(self, job: str, start: datetime) -> list[datetime]:
+        moments = [start + timedelta(seconds=second) for second in range(self.seconds)]
+        return [moment for moment in moments if moment.second % self.period == self.jobs[job]]
+
+
+@dataclass(frozen=True)
+class Told:
+    """One firing: how often each thing happened."""
+
+    job: str
+    due: datetime
+    rows: int
+    state: str
+    begun: int  # its body
+    ended: int
+    folded: int | None  # its scan, into the ledger; None: it has none
+    tickets: int | None  # of its scan, in Jira
+    reminders: int | None  # in that ticket
+
+    def line(self) -> str:
+        counts = ("rows", "begun", "ended", "folded", "tickets", "reminders")
+        shown = (f"{name} {getattr(self, name)}" for name in counts if getattr(self, name) is not None)
+        return f"{self.due:%H:%M:%S} {self.job:12} {self.state:9} {'  '.join(shown)}"
 
 
 @dataclass
 class Outcome:
-    firings: list[FiringRow] = field(default_factory=list)
-    begun: Counter[str] = field(default_factory=Counter)  # by id of the firing: how often a run began, and ended
-    ended: Counter[str] = field(default_factory=Counter)
-    folded: list[str] = field(default_factory=list)  # names of files
-    offered: int = 0
+    told: list[Told] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)  # firings that were never due
     taken: Counter[str] = field(default_factory=Counter)  # by outcome
-    identifiers: list[str] = field(default_factory=list)  # of the tickets in Jira
-    operations: Counter[str] = field(default_factory=Counter)
+    tickets: int = 0
+    reminded: int = 0  # operations, of which each is to be one comment
+    comments: int = 0  # that remind
+    operations: Counter[str] = field(default_factory=Counter)  # by state
+    catalogues: int = 0  # versions that were taken of the only one
     wrong: list[str] = field(default_factory=list)  # parts of the ledger that are not as replayed
     kills: int = 0
+    cuts: list[str] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)  # of the web servers
     seconds: float = 0.0
 
-    @property
-    def states(self) -> Counter[str]:
-        return Counter(row.state for row in self.firings)
-
     def problems(self) -> list[str]:
-        said = [f"firing {row.job} {row.due}: {row.state} {row.words}" for row in self.firings if row.state not in GOOD]
-        for row in self.firings:
-            times = self.ended[firing_id(row.job, row.due)]
-            if row.state == "coalesced" and times:
-                said.append(f"firing {row.job} {row.due}: coalesced, and run all the same")
-            if row.state == "done" and not times:
-                said.append(f"firing {row.job} {row.due}: done, and never run")
-        known = {firing_id(row.job, row.due) for row in self.firings}
-        said += [f"run of {each}: nobody said that it is due" for each in self.begun if each not in known]
-        said += [f"scan {name}: folded {n} times" for name, n in Counter(self.folded).items() if n > 1]
-        if len(self.folded) != self.offered:
-            said.append(f"{len(self.folded)} scans folded of {self.offered}")
-        if len(set(self.identifiers)) < len(self.identifiers):
-            said.append(f"duplicate tickets: {sorted(self.identifiers)}")
+        said = [each.line() for each in self.told if not _as_it_should(each)]
+        said += [f"firing {each}: was never due" for each in self.unexpected]
+        if self.comments != self.reminded:
+            said.append(f"{self.comments} comments of {self.reminded} reminders")
         said += [f"operations: {self.operations}"] if set(self.operations) - {"done"} else []
+        said += [f"{self.catalogues} versions of one catalogue"] if self.catalogues != 1 else []
         said += [f"ledger: {part} is not as replayed" for part in self.wrong]
         said += [f"web: {answer}" for answer in self.answers if answer != "200"]
         return said
 
 
-GOOD = ("done", "coalesced")
+def _as_it_should(each: Told) -> bool:
+    once = each.rows == 1 and {each.folded, each.tickets} <= {None, 1} and each.reminders in (None, 0, 1)
+    if each.state == "coalesced":
+        return once and each.begun == 0
+    return once and each.state == "done" and each.begun >= each.ended >= 1
+
+
+# --- the run ----------------------------------------------------------------------------------------------------------
 
 
 def play(folder: Path, database_url: str, plan: Plan, *, seed: int = 1) -> Outcome:
-    """`plan.scanners` x `plan.rounds` firings; until all have ended and Jira has everything."""
-    outcome, began = Outcome(offered=plan.scanners * plan.scans), time.monotonic()
-    rules = _rules(folder, plan)
+    """`len(plan.jobs)` x `plan.rounds` firings; until all have ended and Jira has everything."""
+    outcome, began = Outcome(), time.monotonic()
+    cuts = Cuts(plan.cuts, plan.between)
     with ExitStack() as stack:
-        jira = stack.enter_context(running(folder, "datacenter"))
+        jira = stack.enter_context(running(folder, "datacenter", around=cuts.around))
         environ = {
-            "VMJIRA_DATA": str(folder / "data"), "VMJIRA_DATABASE_URL": database_url, "VMJIRA_RULES": str(rules),
-            "VMJIRA_LOG": "info", "JIRA_SEARCH_LAG": "0", RUNS: str(folder / "runs"), EVERY: str(plan.every),
-            UNTIL: str(folder / "until"),
-            **jira.environ,
+            "VMJIRA_DATA": str(folder / "data"), "VMJIRA_DATABASE_URL": database_url,
+            "VMJIRA_RULES": str(_rules(folder, plan)), "VMJIRA_LOG": "info", "JIRA_SEARCH_LAG": "0",
+            RUNS: str(folder / "runs"), WINDOW: str(folder / "window"), **jira.environ,
         }  # fmt: skip
         app = Application(load_settings(environ, dotenv=Path(os.devnull)))
         assert app.outside  # the tables are there
-        workers = stack.enter_context(nursery())
-        (folder / "until").write_text(str(time.time() - 60))  # nothing is due yet
+        pool = Pool(stack.enter_context(nursery()), environ, folder / "worker.log")
         web = [stack.enter_context(_server(environ, folder)) for _ in range(plan.servers)]
         asking = stack.enter_context(_asking(web, outcome))
-        chance = random.Random(seed)
-        log = folder / "worker.log"
-        live = [workers.spawn(environ, log) for _ in range(plan.workers)]
-        while not _ready(app, live):
+        pool.fill(plan.workers)
+        while not _ready(app, pool.live):
             time.sleep(0.1)
-        start = time.time() + 1
-        start += plan.every - start % plan.every
-        end = start + plan.seconds - 0.5
+        start = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+        end = start + timedelta(seconds=plan.seconds)
         _scans(folder, plan, start)
-        (folder / "until.new").write_text(str(end))
-        (folder / "until.new").rename(folder / "until")
-        following = time.time() + plan.kill
-        while time.time() < end or not _settled(app):
-            if time.time() > end + plan.patience:
-                break
-            time.sleep(0.1)
-            if time.time() >= following and time.time() < end:
-                victim = chance.randrange(plan.workers)
-                workers.bury(live[victim])
-                live[victim] = workers.spawn(environ, log)
-                outcome.kills += 1
-                following = time.time() + plan.kill
+        (folder / "window.new").write_text(f"{start.timestamp()} {end.timestamp() - 0.5}")
+        (folder / "window.new").rename(folder / "window")
+        cuts.cut = pool.kill_all
+        _until_settled(app, plan, pool, cuts, end, random.Random(seed))
         asking.set()
-        for pid in live:
-            workers.bury(pid)
-        outcome.seconds = time.monotonic() - began
-        _read(app, folder, outcome)
-        outcome.identifiers = [ticket.identifier for ticket in jira.tickets()]
+        pool.close()
+        outcome.seconds, outcome.kills, outcome.cuts = time.monotonic() - began, pool.kills, cuts.done
+        _read(app, folder, plan, start, jira.tickets(), outcome)
         app.store.close()
     return outcome
+
+
+def _until_settled(
+    app: Application, plan: Plan, pool: Pool, cuts: Cuts, end: datetime, chance: random.Random
+) -> None:  # fmt: skip
+    following, late = time.time() + plan.kill, end.timestamp() + plan.patience
+    while time.time() < end.timestamp() or not _settled(app):
+        if time.time() > late:
+            return
+        if cuts.happened.wait(0.1):
+            cuts.happened.clear()
+            pool.fill(plan.workers)
+        elif time.time() >= following and time.time() < end.timestamp():
+            pool.kill(chance.randrange(plan.workers))
+            following = time.time() + plan.kill
+
+
+@dataclass
+class Pool:
+    """The workers that live."""
+
+    nursery: Nursery
+    environ: dict[str, str]
+    log: Path
+    live: list[int] = field(default_factory=list)
+    kills: int = 0
+
+    def fill(self, size: int) -> None:
+        for dead in self.live:
+            self.nursery.bury(dead)
+        self.live[:] = [self.nursery.spawn(self.environ, self.log) for _ in range(size)]
+
+    def kill(self, place: int) -> None:
+        """One, and another takes its place."""
+        self.nursery.bury(self.live[place])
+        self.live[place] = self.nursery.spawn(self.environ, self.log)
+        self.kills += 1
+
+    def kill_all(self) -> None:
+        for pid in self.live:
+            os.kill(pid, signal.SIGKILL)
+            self.kills += 1
+
+    def close(self) -> None:
+        for pid in self.live:
+            self.nursery.bury(pid)
+
+
+@dataclass
+class Cuts:
+    """A WSGI application around the sandbox's: at some reminders all workers die, as when the power fails."""
+
+    number: int
+    between: int
+    cut: Callable[[], None] = lambda: None
+    done: list[str] = field(default_factory=list)
+    happened: threading.Event = field(default_factory=threading.Event)
+    _seen: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def around(self, app: Wsgi) -> Wsgi:
+        def trapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            if not (environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"].endswith("/comment")):
+                return app(environ, start_response)
+            with self._lock:
+                return self._comment(app, environ, start_response)
+
+        return trapped
+
+    def _comment(self, app: Wsgi, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """One in `between` is cut off, in turn before and after it is written."""
+        self._seen += 1
+        if self.happened.is_set():  # of a worker that is dead
+            return _nobody(start_response)
+        if self._seen % self.between or len(self.done) >= self.number:
+            return app(environ, start_response)
+        when: Literal["before", "after"] = "after" if len(self.done) % 2 else "before"
+        if when == "after":
+            list(app(environ, lambda *_: None))
+        self.cut()
+        self.done.append(f"{when} {environ['PATH_INFO'].rpartition('/api/2/')[2]}")
+        self.happened.set()
+        return _nobody(start_response)
+
+
+def _nobody(start_response: Callable[..., Any]) -> list[bytes]:
+    start_response("500 Nobody listens any more", [])
+    return []
 
 
 def _ready(app: Application, live: list[int]) -> bool:
@@ -145,57 +259,109 @@ def _ready(app: Application, live: list[int]) -> bool:
         return {row.pid for row in unit.slots()} >= set(live)
 
 
-def _rules(folder: Path, plan: Plan) -> Path:
-    rules = folder / "rules"
-    rules.mkdir(parents=True)
-    never = ", ".join(f"{job}: never" for job in ("reconcile", "doctor", "acceptances", "reminders", "retention"))
-    files = {
-        "categories": "categories: [{id: windows, title: Windows, where: \"family = 'Windows'\"}]\n",
-        "ranges": "ranges:\n"
-        + "".join(f"  - {{id: r{n}, title: R{n}, networks: [10.{n}.0.0/16]}}\n" for n in range(plan.scanners)),
-        "policy": "ticket: {project: VM}\ncalls_per_second: 100\nlimits: {create: 1000}\nbreaker: 1\n"
-        f"schedule: {{{never}, schedule: never, enrich: never, rules: never}}\n",
-        "scanners": "scanners:\n"
-        + "".join(
-            f"  - {{id: s{n}, type: folder, path: '{folder}/shelf/{n}', fetch: '* * * * *'}}\n"
-            for n in range(plan.scanners)
-        ),
-    }
-    for n in range(plan.scanners):
-        (folder / "shelf" / str(n)).mkdir(parents=True)
-    for name, text in files.items():
-        (rules / f"{name}.yaml").write_text(text)
-    return rules
-
-
-def _scans(folder: Path, plan: Plan, start: float) -> None:
-    """Each scanner has scans of following weeks; they end one after the other while the clocks run."""
-    for scanner in range(plan.scanners):
-        shelf = folder / "shelf" / str(scanner)
-        for number in range(plan.scans):
-            written = folder / f"s{scanner}-{number}.nessus"
-            ended = week(23 + number) + timedelta(minutes=scanner)
-            nessus(written, ended, {f"10.{scanner}.0.{host}": [SMB, RDP] for host in range(1, 3 + number)})
-            moment = start + number * (plan.seconds - 2) / plan.scans
-            os.utime(written, (moment, moment))
-            written.rename(shelf / written.name)
-
-
 def _settled(app: Application) -> bool:
     with app.store.reading() as unit:
         return not unit.firings("queued") and not unit.count_operations("queued")
 
 
-def _read(app: Application, folder: Path, outcome: Outcome) -> None:
+# --- what there is to do ----------------------------------------------------------------------------------------------
+
+
+def _rules(folder: Path, plan: Plan) -> Path:
+    """A range a scanner, and a round a scan: so each scan is one ticket, due in two days, of which it is reminded."""
+    rules, kev = folder / "rules", folder / "kev.json"
+    rules.mkdir(parents=True)
+    kev.write_text(json.dumps({"vulnerabilities": [{"cveID": "CVE-2026-0001", "dueDate": "2026-12-01"}]}))
+    names = [f"s{number}" for number in range(plan.scanners)]
+    documents: dict[str, dict[str, Any]] = {
+        "categories": {"categories": [{"id": "w", "title": "W", "where": "family = 'Windows'", "due": "2d"}]},
+        "ranges": {
+            "ranges": [
+                {"id": name, "title": name, "networks": [f"10.{number}.0.0/16"], "iteration": "scan"}
+                for number, name in enumerate(names)
+            ]
+        },
+        "policy": {
+            "ticket": {"project": "VM"}, "calls_per_second": 100, "limits": {"create": 1000}, "breaker": 1,
+            "reminders": {"before": "4d", "after": "1d"}, "enrichment": {"kev": str(kev)},
+            "schedule": {job: plan.cron(job) for job in JOBS},
+        },
+        "scanners": {
+            "scanners": [
+                {"id": name, "type": "folder", "path": f"{folder}/shelf/{name}", "fetch": plan.cron(f"fetch.{name}")}
+                for name in names
+            ]
+        },
+    }  # fmt: skip
+    for name, document in documents.items():
+        (rules / f"{name}.yaml").write_text(json.dumps(document))
+    return rules
+
+
+def _scans(folder: Path, plan: Plan, start: datetime) -> None:
+    """A scan for each firing of each scanner, of one host of its own; the shelf shows it when the firing is due."""
+    for number in range(plan.scanners):
+        shelf = folder / "shelf" / f"s{number}"
+        shelf.mkdir(parents=True)
+        for round, due in enumerate(plan.dues(f"fetch.s{number}", start)):
+            written = folder / _scan(f"fetch.s{number}", round)
+            ended = start - timedelta(hours=2) + timedelta(minutes=round)
+            nessus(written, ended, {f"10.{number}.0.{round + 1}": [SMB, RDP]})
+            os.utime(written, (due.timestamp(), due.timestamp()))
+            written.rename(shelf / written.name)
+
+
+def _scan(job: str, round: int) -> str:
+    return f"{job.removeprefix('fetch.')}-{round + 1}.nessus"
+
+
+# --- what came of it --------------------------------------------------------------------------------------------------
+
+
+def _read(
+    app: Application, folder: Path, plan: Plan, start: datetime, tickets: list[Ticket], outcome: Outcome
+) -> None:  # fmt: skip
     with app.store.reading() as unit:
-        outcome.firings = unit.firings(limit=100_000)
-        outcome.folded = [row.name for row in unit.scans()]
+        rows, names = unit.firings(limit=100_000), {row.id: row.name for row in unit.scans()}
+        folded = Counter(names[event.scan] for event in unit.events() if event.scan is not None)
         outcome.taken = Counter(row.outcome for row in unit.taken())
         outcome.operations = Counter(row.state for row in unit.operations())
-    for line in (folder / "runs").read_text().splitlines():
-        what, id, _pid = line.split()
-        (outcome.begun if what == "begin" else outcome.ended)[id] += 1
+        outcome.reminded = sum(row.operation == "remind" for row in unit.operations())
+        outcome.catalogues = len(unit.enrichments())
+    outcome.tickets = len(tickets)
+    outcome.comments = sum(_reminders(ticket) for ticket in tickets)
+    lines = [line.split()[:2] for line in (folder / "runs").read_text().splitlines()]
+    ran = Counter((what, id) for what, id in lines)
+    expected = [(job, round, due) for job in plan.jobs for round, due in enumerate(plan.dues(job, start))]
+    outcome.told = [
+        _told(job, round, [row for row in rows if (row.job, row.due) == (job, due)], due, ran, folded, tickets)
+        for job, round, due in sorted(expected, key=lambda each: each[2])
+    ]
+    known = {(job, due) for job, _, due in expected}
+    outcome.unexpected = [firing_id(row.job, row.due) for row in rows if (row.job, row.due) not in known]
     outcome.wrong = differing(app.outside, rebuild(app.outside))
+
+
+def _told(
+    job: str, round: int, rows: list[FiringRow], due: datetime,
+    ran: Counter[tuple[str, str]], folded: Counter[str], tickets: list[Ticket],
+) -> Told:  # fmt: skip
+    id, scanner = firing_id(job, due), job.removeprefix("fetch.")
+    its = [ticket for ticket in tickets if ticket.identifier == f"w.{scanner}.{round + 1}"]
+    fetches = scanner != job
+    return Told(
+        job, due, len(rows), rows[0].state if rows else "missing", ran["begin", id], ran["end", id],
+        folded[_scan(job, round)] if fetches else None,
+        len(its) if fetches else None,
+        sum(map(_reminders, its)) if fetches else None,
+    )  # fmt: skip
+
+
+def _reminders(ticket: Ticket) -> int:
+    return sum(comment.startswith("*Reminder*") for comment in ticket.comments)
+
+
+# --- web servers ------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -243,23 +409,30 @@ def _asking(servers: list[str], outcome: Outcome) -> Iterator[threading.Event]:
 
 
 def report(outcome: Outcome, plan: Plan) -> dict[str, Any]:
-    repeated = sum(times > 1 for times in outcome.begun.values())
+    told = outcome.told
     return {
         "workers": plan.workers,
         "web servers": plan.servers,
         "seconds": round(outcome.seconds),
         "kills": outcome.kills,
-        "due times said": len(outcome.firings),
-        "by state": dict(outcome.states),
-        "runs begun": sum(outcome.begun.values()),
-        "runs cut off by a kill": sum(outcome.begun.values()) - sum(outcome.ended.values()),
-        "firings begun more than once": repeated,
-        "firings that ended more than once": sum(times > 1 for times in outcome.ended.values()),
-        "scans offered": outcome.offered,
-        "scans folded": len(outcome.folded),
+        "all workers killed at a reminder": outcome.cuts,
+        "due times": len(told),
+        "rows of each": _numbers(each.rows for each in told),
+        "by state": dict(Counter(each.state for each in told)),
+        "times its body was begun": _numbers(each.begun for each in told),
+        "times its body ended": _numbers(each.ended for each in told),
+        "times its scan was folded": _numbers(each.folded for each in told if each.folded is not None),
+        "tickets of its scan": _numbers(each.tickets for each in told if each.tickets is not None),
+        "reminders in that ticket": _numbers(each.reminders for each in told if each.reminders is not None),
+        "reminders planned and commented": [outcome.reminded, outcome.comments],
+        "versions of the catalogue": outcome.catalogues,
         "taken": dict(outcome.taken),
-        "tickets": len(outcome.identifiers),
         "operations": dict(outcome.operations),
         "answers of web servers": dict(outcome.answers),
         "problems": outcome.problems(),
     }
+
+
+def _numbers(times: Iterable[int]) -> dict[str, int]:
+    """How many had each number."""
+    return {str(number): many for number, many in sorted(Counter(times).items())}
