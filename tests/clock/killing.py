@@ -36,6 +36,7 @@ from vmjira.flows.firings import firing_id
 from vmjira.flows.jobs import JOBS
 from vmjira.flows.ports import FiringRow
 from vmjira.flows.replay import differing, rebuild
+from vmjira.flows.rulewatch import look
 from vmjira.settings import load_settings
 
 
@@ -143,7 +144,7 @@ def play(folder: Path, database_url: str, plan: Plan, *, seed: int = 1) -> Outco
             RUNS: str(folder / "runs"), WINDOW: str(folder / "window"), **jira.environ,
         }  # fmt: skip
         app = Application(load_settings(environ, dotenv=Path(os.devnull)))
-        assert app.outside  # the tables are there
+        look(app.outside, app.load_rules)
         pool = Pool(stack.enter_context(nursery()), environ, folder / "worker.log")
         web = [stack.enter_context(_server(environ, folder)) for _ in range(plan.servers)]
         asking = stack.enter_context(_asking(web, outcome))
