@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 import requests
 
-from tests.clock.workers import RUNS, WINDOW, nursery
+from tests.clock.workers import RUNS, WINDOW, nursery, tell
 from tests.e2e.nursery import Nursery
 from tests.flows.jira import Ticket, Wsgi, running
 from tests.flows.scans import RDP, SMB, nessus
@@ -84,12 +84,13 @@ class Told:
     state: str
     begun: int  # its body
     ended: int
+    at_once: int  # that began while another one was still alive and had not ended
     folded: int | None  # its scan, into the ledger; None: it has none
     tickets: int | None  # of its scan, in Jira
     reminders: int | None  # in that ticket
 
     def line(self) -> str:
-        counts = ("rows", "begun", "ended", "folded", "tickets", "reminders")
+        counts = ("rows", "begun", "ended", "at_once", "folded", "tickets", "reminders")
         shown = (f"{name} {getattr(self, name)}" for name in counts if getattr(self, name) is not None)
         return f"{self.due:%H:%M:%S} {self.job:12} {self.state:9} {'  '.join(shown)}"
 
@@ -193,14 +194,18 @@ class Pool:
 
     def fill(self, size: int) -> None:
         for dead in self.live:
-            self.nursery.bury(dead)
+            self._bury(dead)
         self.live[:] = [self.nursery.spawn(self.environ, self.log) for _ in range(size)]
 
     def kill(self, place: int) -> None:
         """One, and another takes its place."""
-        self.nursery.bury(self.live[place])
+        self._bury(self.live[place])
         self.live[place] = self.nursery.spawn(self.environ, self.log)
         self.kills += 1
+
+    def _bury(self, pid: int) -> None:
+        self.nursery.bury(pid)
+        tell("killed", "-", pid, self.environ[RUNS])
 
     def kill_all(self) -> None:
         for pid in self.live:
@@ -331,8 +336,7 @@ def _read(
         outcome.catalogues = len(unit.enrichments())
     outcome.tickets = len(tickets)
     outcome.comments = sum(_reminders(ticket) for ticket in tickets)
-    lines = [line.split()[:2] for line in (folder / "runs").read_text().splitlines()]
-    ran = Counter((what, id) for what, id in lines)
+    ran = _runs((folder / "runs").read_text())
     expected = [(job, round, due) for job in plan.jobs for round, due in enumerate(plan.dues(job, start))]
     outcome.told = [
         _told(job, round, [row for row in rows if (row.job, row.due) == (job, due)], due, ran, folded, tickets)
@@ -343,6 +347,22 @@ def _read(
     outcome.wrong = differing(app.outside, rebuild(app.outside))
 
 
+def _runs(text: str) -> Counter[tuple[str, str]]:
+    """(begin, end or at once, id of the firing) → how often."""
+    found, under_way = Counter[tuple[str, str]](), set[tuple[str, str]]()
+    for what, id, pid, _ in sorted((line.split() for line in text.splitlines()), key=lambda each: float(each[3])):
+        if what == "killed":
+            under_way = {each for each in under_way if each[1] != pid}
+            continue
+        found[what, id] += 1
+        if what == "begin":
+            found["at once", id] += any(other == id for other, _ in under_way)
+            under_way.add((id, pid))
+        else:
+            under_way.discard((id, pid))
+    return found
+
+
 def _told(
     job: str, round: int, rows: list[FiringRow], due: datetime,
     ran: Counter[tuple[str, str]], folded: Counter[str], tickets: list[Ticket],
@@ -351,7 +371,7 @@ def _told(
     its = [ticket for ticket in tickets if ticket.identifier == f"w.{scanner}.{round + 1}"]
     fetches = scanner != job
     return Told(
-        job, due, len(rows), rows[0].state if rows else "missing", ran["begin", id], ran["end", id],
+        job, due, len(rows), rows[0].state if rows else "missing", ran["begin", id], ran["end", id], ran["at once", id],
         folded[_scan(job, round)] if fetches else None,
         len(its) if fetches else None,
         sum(map(_reminders, its)) if fetches else None,
@@ -422,6 +442,7 @@ def report(outcome: Outcome, plan: Plan) -> dict[str, Any]:
         "by state": dict(Counter(each.state for each in told)),
         "times its body was begun": _numbers(each.begun for each in told),
         "times its body ended": _numbers(each.ended for each in told),
+        "times it began while it ran elsewhere": _numbers(each.at_once for each in told),
         "times its scan was folded": _numbers(each.folded for each in told if each.folded is not None),
         "tickets of its scan": _numbers(each.tickets for each in told if each.tickets is not None),
         "reminders in that ticket": _numbers(each.reminders for each in told if each.reminders is not None),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.clock.killing import Plan, play, report
 
-SMALL = Plan(workers=2, servers=0, scanners=4, period=6, rounds=2, kill=2.5, cuts=2, between=2, patience=60)
+SMALL = Plan(workers=2, servers=0, scanners=4, period=5, rounds=2, kill=2.5, cuts=2, between=2, patience=60)
 
 
 def test_with_workers_killed_again_and_again_each_firing_has_its_effect_once(tmp_path: Path, postgres_url: str):
@@ -15,4 +15,4 @@ def test_with_workers_killed_again_and_again_each_firing_has_its_effect_once(tmp
     assert outcome.problems() == [], said
     assert said["due times"] == 24 and said["times its scan was folded"] == said["tickets of its scan"] == {"1": 8}
     assert [cut.split()[0] for cut in outcome.cuts] == ["before", "after"]
-    assert outcome.kills >= 6 and outcome.comments >= 6, said
+    assert outcome.kills >= 6 and outcome.comments >= 3, said

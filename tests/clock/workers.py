@@ -1,6 +1,7 @@
 """Worker processes whose clock runs fast, with a scanner of the test's own; as `tests.e2e.nursery` makes them.
 
-Every run of a job is written down, at its begin and at its end, in a file that all append to: `RUNS`.
+Every run of a job is written down, at its begin and at its end, in a file that all append to: `RUNS`. The killer adds
+whom it killed.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ def hurry() -> None:
 
     def told(outside: Outside, run: Callable[[str], str], id: str) -> float | None:
         def watched(job: str) -> str:
-            _tell("begin", id)
+            tell("begin", id, os.getpid())
             words = run(job)
-            _tell("end", id)
+            tell("end", id, os.getpid())
             return words
 
         return kept(outside, watched, id)
@@ -76,9 +77,9 @@ def hurry() -> None:
     vmjira.flows.firings.fire = told
 
 
-def _tell(what: str, id: str) -> None:
-    handle = os.open(os.environ[RUNS], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(handle, f"{what} {id} {os.getpid()}\n".encode())
+def tell(what: str, id: str, pid: int, runs: str = "") -> None:
+    handle = os.open(runs or os.environ[RUNS], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(handle, f"{what} {id} {pid} {time.time()}\n".encode())
     os.close(handle)
 
 
