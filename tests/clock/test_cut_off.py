@@ -250,6 +250,8 @@ def as_cloud_returns_it(desk: Desk) -> None:
     """Cloud keeps a document, and writes the markup anew: the words are the same, marks and blanks need not be."""
     ticket = desk.world.jira.by_identifier()[OLD]
     for each in ticket.fields["comment"]["comments"]:
-        other = each["body"].replace("2026-", "2026\\-").replace("\n* ", "\n\n * ").replace("*Reminder*", "{*}Reminder{*}")
+        other = (
+            each["body"].replace("2026-", "2026\\-").replace("\n* ", "\n\n * ").replace("*Reminder*", "{*}Reminder{*}")
+        )
         assert other != each["body"]
         desk.world.jira.rest("PUT", f"issue/{ticket.key}/comment/{each['id']}", {"body": other})

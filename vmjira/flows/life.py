@@ -194,4 +194,3 @@ def _settled(job: Job) -> str:
 def _record(job: Job, **changes: Any) -> None:
     with job.outside.store.begin() as unit:
         unit.update_ticket(job.row.identifier, **changes)
-

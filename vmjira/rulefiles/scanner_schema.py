@@ -37,7 +37,10 @@ def _keys_of(kind: str) -> dict[str, Any]:
     needed, possible = TYPES[kind]
     return {
         "if": {"properties": {"type": {"const": kind}}, "required": ["type"]},
-        "then": {"required": list(needed), "propertyNames": {"enum": list(dict.fromkeys((*COMMON, *needed, *possible)))}},
+        "then": {
+            "required": list(needed),
+            "propertyNames": {"enum": list(dict.fromkeys((*COMMON, *needed, *possible)))},
+        },
     }
 
 
