@@ -40,11 +40,11 @@ _FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
 # --- when -------------------------------------------------------------------------------------------------------------
 
 
-class WallTrigger(CronTrigger):
+class WallTrigger(CronTrigger):  # type: ignore[misc]  # without types of its own
     """APScheduler's cron trigger, reckoned by the clock on the wall, where a day is always followed by the next.
 
-    The original adds the hours between two times on the wall to UTC. So in the weeks of a change to summer time it misses
-    midnight and lands an hour later: the job of that day, or on the first of April of the whole month, is lost.
+    The original adds the hours between two times on the wall to UTC. So after a change to summer time it lands an hour
+    later than midnight: the job of that night, or of the first of April and so of a whole month, is lost.
     """
 
     def __init__(self, zone: ZoneInfo, **fields: str) -> None:
@@ -52,8 +52,10 @@ class WallTrigger(CronTrigger):
         self._wall = CronTrigger(timezone=UTC, **fields)
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """The first due time that is not before `now`, but after the previous one. A time that is skipped comes later by
-        what was skipped; one that is repeated comes twice."""
+        """The first that is not before `now`, but after the previous one.
+
+        A time that is skipped comes later by what was skipped; one that is repeated comes twice.
+        """
         start = min(now, previous_fire_time + timedelta(microseconds=1)) if previous_fire_time else now
         start = start.astimezone(UTC)
         wall = start.astimezone(self.timezone).replace(tzinfo=UTC) - self._shift(start)

@@ -13,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.clock.killing import Plan, play, report
+from tests.clock.effects import Plan, report
+from tests.clock.killing import play
 from tests.databases import _server
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.clock.killing import Plan, play, report
+from tests.clock.effects import Plan, report
+from tests.clock.killing import play
 
-SMALL = Plan(workers=2, servers=0, scanners=4, period=5, rounds=2, kill=2.5, cuts=2, between=2, patience=60)
+SMALL = Plan(workers=2, servers=0, scanners=4, period=4, rounds=2, kill=2, cuts=2, between=2, patience=60)
 
 
 def test_with_workers_killed_again_and_again_each_firing_has_its_effect_once(tmp_path: Path, postgres_url: str):

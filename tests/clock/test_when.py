@@ -147,7 +147,7 @@ def test_every_accepted_expression_is_due_when_it_says(text: str, start: datetim
 @settings(max_examples=15, deadline=None)
 @given(EXPRESSIONS, st.sampled_from([datetime(2026, 3, 28, 23), datetime(2026, 10, 24, 22)]))
 def test_in_the_night_of_a_change_every_time_on_the_wall_is_due(text: str, midnight: datetime):
-    text = " ".join([text.split()[0], "*", *text.split()[2:4], "*"])  # so that most are due in that night
+    text = " ".join([text.split(maxsplit=1)[0], "*", *text.split()[2:4], "*"])  # so that most are due in that night
     start = midnight.replace(tzinfo=UTC) + timedelta(minutes=59)
     minutes = [start + timedelta(minutes=minute) for minute in range(1, 60 * 3)]
     expected = [moment for moment in minutes if any(holds(text, wall) for wall in walls(moment))]

@@ -58,7 +58,7 @@ def hurry() -> None:
         if not (window := Path(os.environ[WINDOW])).exists():
             raise VmjiraError("nothing is due yet")
         start, end = (datetime.fromtimestamp(float(each), UTC) for each in window.read_text().split())
-        return CronTrigger(second=cron.split()[0], timezone=zone, start_date=start, end_date=end)
+        return CronTrigger(second=cron.split(maxsplit=1)[0], timezone=zone, start_date=start, end_date=end)
 
     scheduling.LOOK = 0.5
     scheduling._trigger = fast  # type: ignore[assignment]

@@ -1,6 +1,7 @@
-"""Rule files in the YAML language server, as VS Code, Neovim, Emacs and others run it: `npm install yaml-language-server`.
+"""Rule files in the YAML language server, as VS Code, Neovim, Emacs and others run it.
 
-Skipped where it is not installed. `VMJIRA_TEST_YAML_SERVER` is its path, if it is not found by PATH.
+Skipped where it is not installed (`npm install --global yaml-language-server`). `VMJIRA_TEST_YAML_SERVER` is its path,
+if it is not found by PATH.
 """
 
 from __future__ import annotations

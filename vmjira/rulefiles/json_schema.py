@@ -38,8 +38,8 @@ def _field(field: fields.Field[Any]) -> dict[str, Any]:
         case ListOf():
             kind = "array" if field.least else ["array", "null"]
             return {**about, "type": kind, "items": _field(field.inner), "minItems": field.least}
-        case Section():
-            return {**_keys(field.schema), **about}
+        case Section(schema=Keys() as below):
+            return {**_keys(below), **about}
         case Value():
             return {**about, **field.json(), "examples": [field.metadata["example"]]}
         case _:

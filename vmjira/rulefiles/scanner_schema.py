@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import ValidationError, validates_schema
 
 from vmjira.rulefiles import cron, parsing
-from vmjira.rulefiles.fields import Choice, Flag, Keys, ListOf, Secret, Section, Text
+from vmjira.rulefiles.fields import Choice, Flag, Keys, ListOf, Secret, Section, Shape, Text
 from vmjira.rulefiles.problems import UNKNOWN
 from vmjira.rulefiles.words import quoted
 
@@ -126,7 +126,7 @@ class ScannerSchema(Keys):
         default="the system's",
     )
 
-    TOGETHER = {"allOf": [_keys_of(kind) for kind in TYPES]}
+    TOGETHER: ClassVar[Shape] = {"allOf": [_keys_of(kind) for kind in TYPES]}
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def options_of_its_type(self, data: Any, original: Any, **_: Any) -> None:

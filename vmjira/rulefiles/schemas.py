@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 from marshmallow import ValidationError, validates_schema
 
 from vmjira.domain.rulebook import Cadence, IdentityKind, OnClose, Policy, Range
 from vmjira.rulefiles import conditions, networks, parsing, templates
-from vmjira.rulefiles.fields import Choice, Day, Flag, Keys, ListOf, Number, Section, Text
+from vmjira.rulefiles.fields import Choice, Day, Flag, Keys, ListOf, Number, Section, Shape, Text
 from vmjira.rulefiles.scanner_schema import ScannersFile
 from vmjira.rulefiles.schedule_schema import RemindersSchema, RetentionSchema, ScheduleSchema
 from vmjira.rulefiles.ticket_schema import TicketSchema
@@ -263,7 +263,7 @@ class AcceptanceSchema(Keys):
     network = Text("A network, as in ranges.yaml.", "10.1.9.0/24", parse=networks.parse)
     vulnerability = Text("A vulnerability id of a scanner, or a CVE.", "CVE-2021-44228", numbers=True)
 
-    TOGETHER = {"anyOf": [{"required": [scope]} for scope in SCOPES]}
+    TOGETHER: ClassVar[Shape] = {"anyOf": [{"required": [scope]} for scope in SCOPES]}
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def some_scope(self, data: Any, original: Any, **_: Any) -> None:
