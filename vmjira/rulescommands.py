@@ -59,7 +59,16 @@ def check(app: Application, folder: Path | None, form: str) -> None:
 @rules.command("schema")
 @click.argument("file", required=False)
 def schema(file: str | None) -> None:
-    """The JSON Schema of the rule files (or of one, such as ranges.yaml), for editors."""
+    """The JSON Schema of the rule files (or of one, such as ranges.yaml), for editors.
+
+    \b
+    Editors with the YAML language server need it beside the rule files:
+        vmjira rules schema > rules/schema.json
+    and a first line in each file, here in policy.yaml:
+        # yaml-language-server: $schema=schema.json#/$defs/policy.yaml
+
+    More in docs/editors-and-ci.md.
+    """
     from vmjira import rulefiles
     from vmjira.rulefiles.schemas import FILES
 

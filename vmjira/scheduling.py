@@ -40,14 +40,54 @@ _FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
 # --- when -------------------------------------------------------------------------------------------------------------
 
 
+class WallTrigger(CronTrigger):  # type: ignore[misc]  # without types of its own
+    """APScheduler's cron trigger, reckoned by the clock on the wall, where a day is always followed by the next.
+
+    The original adds the hours between two times on the wall to UTC. So after a change to summer time it lands an hour
+    later than midnight: the job of that night, or of the first of April and so of a whole month, is lost.
+    """
+
+    def __init__(self, zone: ZoneInfo, **fields: str) -> None:
+        super().__init__(timezone=zone, **fields)
+        self._wall = CronTrigger(timezone=UTC, **fields)
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """The first that is not before `now`, but after the previous one.
+
+        A time that is skipped comes later by what was skipped; one that is repeated comes twice.
+        """
+        start = min(now, previous_fire_time + timedelta(microseconds=1)) if previous_fire_time else now
+        start = start.astimezone(UTC)
+        wall = start.astimezone(self.timezone).replace(tzinfo=UTC) - self._shift(start)
+        found, last = list[datetime](), None
+        while (due := self._wall.get_next_fire_time(None, wall)) and (last is None or due <= last):
+            wall = due + timedelta(microseconds=1)
+            if later := [moment for moment in self._moments(due) if moment >= start]:
+                found += later
+                last = last or due + self._shift(later[0])  # what follows on the wall may come before it
+        return min(found).astimezone(self.timezone) if found else None
+
+    def _moments(self, wall: datetime) -> tuple[datetime, datetime]:
+        """When the clock on the wall shows that; two different ones if it does so twice."""
+        first, second = (wall.replace(tzinfo=self.timezone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        return first, max(first, second)
+
+    def _shift(self, moment: datetime) -> timedelta:
+        """By how much the clock on the wall is put forward or back about then."""
+        before, after = (
+            (moment + timedelta(days=days)).astimezone(self.timezone).utcoffset() or timedelta() for days in (-1, 1)
+        )
+        return abs(after - before)
+
+
 def trigger(cron: str, zone: ZoneInfo) -> CronTrigger:
-    """APScheduler's trigger for a cron expression that the rules have accepted.
+    """The trigger for a cron expression that the rules have accepted.
 
     Each field is spelled out in numbers: APScheduler refuses some that are well-formed, such as `mon-fri/2`. Where both
     kinds of days are given, both must hold (classic cron: either).
     """
     fields = zip(_FIELDS, cron.split(), strict=True)
-    return CronTrigger(timezone=zone, **{spec[0]: _spelled(text, spec) for spec, text in fields})
+    return WallTrigger(zone, **{spec[0]: _spelled(text, spec) for spec, text in fields})
 
 
 def _spelled(text: str, spec: tuple[str, int, int, tuple[str, ...]]) -> str:

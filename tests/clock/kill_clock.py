@@ -1,6 +1,8 @@
 """Four workers, two web servers, PostgreSQL, 200 firings, a worker killed every three seconds. By hand:
 
 python -m tests.clock.kill_clock
+
+Takes about five minutes; prints a line for each firing, then the sum.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.clock.killing import Plan, play, report
+from tests.clock.effects import Plan, report
+from tests.clock.killing import play
 from tests.databases import _server
 
 
@@ -21,6 +24,8 @@ def main() -> int:
     plan = Plan()
     with _server(programs[-1], base) as url:
         outcome = play(folder, url, plan)
+    for each in outcome.told:
+        print(each.line())  # noqa: T201  what it is run for
     said = report(outcome, plan)
     print(json.dumps(said, indent=2))  # noqa: T201  what it is run for
     if said["problems"]:

@@ -1,7 +1,14 @@
-"""Several workers and web servers on one database, workers killed again and again: is each firing done once?"""
+"""Several workers and web servers on one database, workers killed again and again: is each firing done once?
+
+An hour passes in a minute: the minutes of a cron expression are seconds here (`tests.clock.workers`). All jobs of the
+clock take part. What each is to bring about is counted where it shows: scans in the ledger, tickets and comments in
+Jira. Beside the worker that dies every few seconds, all workers die at once at chosen comments: before Jira has heard
+of it, and after it has written the comment and before anybody knows.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -10,134 +17,153 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import requests
 
-from tests.clock.workers import EVERY, RUNS, UNTIL
-from tests.e2e.nursery import nursery
-from tests.flows.jira import running
-from tests.flows.scans import RDP, SMB, nessus, week
+from tests.clock.effects import Outcome, Plan, read, scan_name
+from tests.clock.workers import RUNS, WINDOW, tell
+from tests.e2e.nursery import Nursery, nursery
+from tests.flows.jira import Wsgi, running
+from tests.flows.scans import RDP, SMB, nessus
 from vmjira.bootstrap import Application
-from vmjira.flows.firings import firing_id
-from vmjira.flows.ports import FiringRow
-from vmjira.flows.replay import differing, rebuild
+from vmjira.flows.jobs import JOBS
+from vmjira.flows.rulewatch import look
 from vmjira.settings import load_settings
 
-
-@dataclass(frozen=True)
-class Plan:
-    workers: int = 4
-    servers: int = 2
-    scanners: int = 8
-    every: int = 3  # seconds between two due times of a scanner
-    rounds: int = 25
-    scans: int = 5  # of each scanner
-    kill: float = 3.0  # seconds between two kills
-    patience: float = 180.0  # seconds after the last due time
-
-    @property
-    def seconds(self) -> float:
-        return self.every * self.rounds
-
-
-@dataclass
-class Outcome:
-    firings: list[FiringRow] = field(default_factory=list)
-    begun: Counter[str] = field(default_factory=Counter)  # by id of the firing: how often a run began, and ended
-    ended: Counter[str] = field(default_factory=Counter)
-    folded: list[str] = field(default_factory=list)  # names of files
-    offered: int = 0
-    taken: Counter[str] = field(default_factory=Counter)  # by outcome
-    identifiers: list[str] = field(default_factory=list)  # of the tickets in Jira
-    operations: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)  # parts of the ledger that are not as replayed
-    kills: int = 0
-    answers: Counter[str] = field(default_factory=Counter)  # of the web servers
-    seconds: float = 0.0
-
-    @property
-    def states(self) -> Counter[str]:
-        return Counter(row.state for row in self.firings)
-
-    def problems(self) -> list[str]:
-        said = [f"firing {row.job} {row.due}: {row.state} {row.words}" for row in self.firings if row.state not in GOOD]
-        for row in self.firings:
-            times = self.ended[firing_id(row.job, row.due)]
-            if row.state == "coalesced" and times:
-                said.append(f"firing {row.job} {row.due}: coalesced, and run all the same")
-            if row.state == "done" and not times:
-                said.append(f"firing {row.job} {row.due}: done, and never run")
-        known = {firing_id(row.job, row.due) for row in self.firings}
-        said += [f"run of {each}: nobody said that it is due" for each in self.begun if each not in known]
-        said += [f"scan {name}: folded {n} times" for name, n in Counter(self.folded).items() if n > 1]
-        if len(self.folded) != self.offered:
-            said.append(f"{len(self.folded)} scans folded of {self.offered}")
-        if len(set(self.identifiers)) < len(self.identifiers):
-            said.append(f"duplicate tickets: {sorted(self.identifiers)}")
-        said += [f"operations: {self.operations}"] if set(self.operations) - {"done"} else []
-        said += [f"ledger: {part} is not as replayed" for part in self.wrong]
-        said += [f"web: {answer}" for answer in self.answers if answer != "200"]
-        return said
-
-
-GOOD = ("done", "coalesced")
+# --- the run ----------------------------------------------------------------------------------------------------------
 
 
 def play(folder: Path, database_url: str, plan: Plan, *, seed: int = 1) -> Outcome:
-    """`plan.scanners` x `plan.rounds` firings; until all have ended and Jira has everything."""
-    outcome, began = Outcome(offered=plan.scanners * plan.scans), time.monotonic()
-    rules = _rules(folder, plan)
+    """`len(plan.jobs)` x `plan.rounds` firings; until all have ended and Jira has everything."""
+    outcome, began = Outcome(), time.monotonic()
+    cuts = Cuts(plan.cuts, plan.between)
     with ExitStack() as stack:
         workers = stack.enter_context(nursery("tests.clock.workers"))  # imports while the rest is made ready
-        jira = stack.enter_context(running(folder, "datacenter"))
+        jira = stack.enter_context(running(folder, "datacenter", around=cuts.around))
         environ = {
-            "VMJIRA_DATA": str(folder / "data"), "VMJIRA_DATABASE_URL": database_url, "VMJIRA_RULES": str(rules),
-            "VMJIRA_LOG": "info", "JIRA_SEARCH_LAG": "0", RUNS: str(folder / "runs"), EVERY: str(plan.every),
-            UNTIL: str(folder / "until"),
-            **jira.environ,
+            "VMJIRA_DATA": str(folder / "data"), "VMJIRA_DATABASE_URL": database_url,
+            "VMJIRA_RULES": str(_rules(folder, plan)), "VMJIRA_LOG": "info", "JIRA_SEARCH_LAG": "0",
+            RUNS: str(folder / "runs"), WINDOW: str(folder / "window"), **jira.environ,
         }  # fmt: skip
         app = Application(load_settings(environ, dotenv=Path(os.devnull)))
-        assert app.outside  # the tables are there
-        (folder / "until").write_text(str(time.time() - 60))  # nothing is due yet
+        look(app.outside, app.load_rules)
+        pool = Pool(workers, environ, folder / "worker.log")
         web = [stack.enter_context(_server(environ, folder)) for _ in range(plan.servers)]
         asking = stack.enter_context(_asking(web, outcome))
-        chance = random.Random(seed)
-        log = folder / "worker.log"
-        live = [workers.spawn(environ, log) for _ in range(plan.workers)]
-        while not _ready(app, live):
+        pool.fill(plan.workers)
+        while not _ready(app, pool.live):
             time.sleep(0.1)
-        start = time.time() + 1
-        start += plan.every - start % plan.every
-        end = start + plan.seconds - 0.5
+        start = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+        end = start + timedelta(seconds=plan.seconds)
         _scans(folder, plan, start)
-        (folder / "until.new").write_text(str(end))
-        (folder / "until.new").rename(folder / "until")
-        following = time.time() + plan.kill
-        while time.time() < end or not _settled(app):
-            if time.time() > end + plan.patience:
-                break
-            time.sleep(0.1)
-            if time.time() >= following and time.time() < end:
-                victim = chance.randrange(plan.workers)
-                workers.bury(live[victim])
-                live[victim] = workers.spawn(environ, log)
-                outcome.kills += 1
-                following = time.time() + plan.kill
+        (folder / "window.new").write_text(f"{start.timestamp()} {end.timestamp() - 0.5}")
+        (folder / "window.new").rename(folder / "window")
+        cuts.cut = pool.kill_all
+        _until_settled(app, plan, pool, cuts, end, random.Random(seed))
         asking.set()
-        for pid in live:
-            workers.bury(pid)
-        outcome.seconds = time.monotonic() - began
-        _read(app, folder, outcome)
-        outcome.identifiers = [ticket.identifier for ticket in jira.tickets()]
+        pool.close()
+        outcome.seconds, outcome.kills, outcome.cuts = time.monotonic() - began, pool.kills, cuts.done
+        read(app, plan, start, (folder / "runs").read_text(), jira.tickets(), outcome)
         app.store.close()
     return outcome
+
+
+def _until_settled(
+    app: Application, plan: Plan, pool: Pool, cuts: Cuts, end: datetime, chance: random.Random
+) -> None:  # fmt: skip
+    following, late = time.time() + plan.kill, end.timestamp() + plan.patience
+    while time.time() < end.timestamp() or not _settled(app):
+        if time.time() > late:
+            return
+        if cuts.happened.wait(0.1):
+            cuts.happened.clear()
+            pool.fill(plan.workers)
+        elif time.time() >= following and time.time() < end.timestamp():
+            pool.kill(chance.randrange(plan.workers))
+            following = time.time() + plan.kill
+
+
+@dataclass
+class Pool:
+    """The workers that live."""
+
+    nursery: Nursery
+    environ: dict[str, str]
+    log: Path
+    live: list[int] = field(default_factory=list)
+    kills: int = 0
+
+    def fill(self, size: int) -> None:
+        for dead in self.live:
+            self._bury(dead)
+        self.live[:] = [self.nursery.spawn(self.environ, self.log) for _ in range(size)]
+
+    def kill(self, place: int) -> None:
+        """One, and another takes its place."""
+        self._bury(self.live[place])
+        self.live[place] = self.nursery.spawn(self.environ, self.log)
+        self.kills += 1
+
+    def _bury(self, pid: int) -> None:
+        self.nursery.bury(pid)
+        tell("killed", "-", pid, self.environ[RUNS])
+
+    def kill_all(self) -> None:
+        for pid in self.live:
+            os.kill(pid, signal.SIGKILL)
+            self.kills += 1
+
+    def close(self) -> None:
+        for pid in self.live:
+            self.nursery.bury(pid)
+
+
+@dataclass
+class Cuts:
+    """A WSGI application around the sandbox's: at some reminders all workers die, as when the power fails."""
+
+    number: int
+    between: int
+    cut: Callable[[], None] = lambda: None
+    done: list[str] = field(default_factory=list)
+    happened: threading.Event = field(default_factory=threading.Event)
+    _seen: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def around(self, app: Wsgi) -> Wsgi:
+        def trapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            if not (environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"].endswith("/comment")):
+                return app(environ, start_response)
+            with self._lock:
+                return self._comment(app, environ, start_response)
+
+        return trapped
+
+    def _comment(self, app: Wsgi, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """One in `between` is cut off, in turn before and after it is written."""
+        self._seen += 1
+        if self.happened.is_set():  # of a worker that is dead
+            return _nobody(start_response)
+        if self._seen % self.between or len(self.done) >= self.number:
+            return app(environ, start_response)
+        when: Literal["before", "after"] = "after" if len(self.done) % 2 else "before"
+        if when == "after":
+            list(app(environ, lambda *_: None))
+        self.cut()
+        self.done.append(f"{when} {environ['PATH_INFO'].rpartition('/api/2/')[2]}")
+        self.happened.set()
+        return _nobody(start_response)
+
+
+def _nobody(start_response: Callable[..., Any]) -> list[bytes]:
+    start_response("500 Nobody listens any more", [])
+    return []
 
 
 def _ready(app: Application, live: list[int]) -> bool:
@@ -146,57 +172,59 @@ def _ready(app: Application, live: list[int]) -> bool:
         return {row.pid for row in unit.slots()} >= set(live)
 
 
-def _rules(folder: Path, plan: Plan) -> Path:
-    rules = folder / "rules"
-    rules.mkdir(parents=True)
-    never = ", ".join(f"{job}: never" for job in ("reconcile", "doctor", "acceptances", "reminders", "retention"))
-    files = {
-        "categories": "categories: [{id: windows, title: Windows, where: \"family = 'Windows'\"}]\n",
-        "ranges": "ranges:\n"
-        + "".join(f"  - {{id: r{n}, title: R{n}, networks: [10.{n}.0.0/16]}}\n" for n in range(plan.scanners)),
-        "policy": "ticket: {project: VM}\ncalls_per_second: 100\nlimits: {create: 1000}\nbreaker: 1\n"
-        f"schedule: {{{never}, schedule: never, enrich: never, rules: never}}\n",
-        "scanners": "scanners:\n"
-        + "".join(
-            f"  - {{id: s{n}, type: folder, path: '{folder}/shelf/{n}', fetch: '* * * * *'}}\n"
-            for n in range(plan.scanners)
-        ),
-    }
-    for n in range(plan.scanners):
-        (folder / "shelf" / str(n)).mkdir(parents=True)
-    for name, text in files.items():
-        (rules / f"{name}.yaml").write_text(text)
-    return rules
-
-
-def _scans(folder: Path, plan: Plan, start: float) -> None:
-    """Each scanner has scans of following weeks; they end one after the other while the clocks run."""
-    for scanner in range(plan.scanners):
-        shelf = folder / "shelf" / str(scanner)
-        for number in range(plan.scans):
-            written = folder / f"s{scanner}-{number}.nessus"
-            ended = week(23 + number) + timedelta(minutes=scanner)
-            nessus(written, ended, {f"10.{scanner}.0.{host}": [SMB, RDP] for host in range(1, 3 + number)})
-            moment = start + number * (plan.seconds - 2) / plan.scans
-            os.utime(written, (moment, moment))
-            written.rename(shelf / written.name)
-
-
 def _settled(app: Application) -> bool:
     with app.store.reading() as unit:
         return not unit.firings("queued") and not unit.count_operations("queued")
 
 
-def _read(app: Application, folder: Path, outcome: Outcome) -> None:
-    with app.store.reading() as unit:
-        outcome.firings = unit.firings(limit=100_000)
-        outcome.folded = [row.name for row in unit.scans()]
-        outcome.taken = Counter(row.outcome for row in unit.taken())
-        outcome.operations = Counter(row.state for row in unit.operations())
-    for line in (folder / "runs").read_text().splitlines():
-        what, id, _pid = line.split()
-        (outcome.begun if what == "begin" else outcome.ended)[id] += 1
-    outcome.wrong = differing(app.outside, rebuild(app.outside))
+# --- what there is to do ----------------------------------------------------------------------------------------------
+
+
+def _rules(folder: Path, plan: Plan) -> Path:
+    """A range a scanner, and a round a scan: so each scan is one ticket, due in two days, of which it is reminded."""
+    rules, kev = folder / "rules", folder / "kev.json"
+    rules.mkdir(parents=True)
+    kev.write_text(json.dumps({"vulnerabilities": [{"cveID": "CVE-2026-0001", "dueDate": "2026-12-01"}]}))
+    names = [f"s{number}" for number in range(plan.scanners)]
+    documents: dict[str, dict[str, Any]] = {
+        "categories": {"categories": [{"id": "w", "title": "W", "where": "family = 'Windows'", "due": "2d"}]},
+        "ranges": {
+            "ranges": [
+                {"id": name, "title": name, "networks": [f"10.{number}.0.0/16"], "iteration": "scan"}
+                for number, name in enumerate(names)
+            ]
+        },
+        "policy": {
+            "ticket": {"project": "VM"}, "calls_per_second": 100, "limits": {"create": 1000}, "breaker": 1,
+            "reminders": {"before": "4d", "after": "1d"}, "enrichment": {"kev": str(kev)},
+            "schedule": {job: plan.cron(job) for job in JOBS},
+        },
+        "scanners": {
+            "scanners": [
+                {"id": name, "type": "folder", "path": f"{folder}/shelf/{name}", "fetch": plan.cron(f"fetch.{name}")}
+                for name in names
+            ]
+        },
+    }  # fmt: skip
+    for name, document in documents.items():
+        (rules / f"{name}.yaml").write_text(json.dumps(document))
+    return rules
+
+
+def _scans(folder: Path, plan: Plan, start: datetime) -> None:
+    """A scan for each firing of each scanner, of one host of its own; the shelf shows it when the firing is due."""
+    for number in range(plan.scanners):
+        shelf = folder / "shelf" / f"s{number}"
+        shelf.mkdir(parents=True)
+        for round, due in enumerate(plan.dues(f"fetch.s{number}", start)):
+            written = folder / scan_name(f"fetch.s{number}", round)
+            ended = start - timedelta(hours=2) + timedelta(minutes=round)
+            nessus(written, ended, {f"10.{number}.0.{round + 1}": [SMB, RDP]})
+            os.utime(written, (due.timestamp(), due.timestamp()))
+            written.rename(shelf / written.name)
+
+
+# --- web servers ------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -241,26 +269,3 @@ def _asking(servers: list[str], outcome: Outcome) -> Iterator[threading.Event]:
         stop.set()
         for thread in threads:
             thread.join()
-
-
-def report(outcome: Outcome, plan: Plan) -> dict[str, Any]:
-    repeated = sum(times > 1 for times in outcome.begun.values())
-    return {
-        "workers": plan.workers,
-        "web servers": plan.servers,
-        "seconds": round(outcome.seconds),
-        "kills": outcome.kills,
-        "due times said": len(outcome.firings),
-        "by state": dict(outcome.states),
-        "runs begun": sum(outcome.begun.values()),
-        "runs cut off by a kill": sum(outcome.begun.values()) - sum(outcome.ended.values()),
-        "firings begun more than once": repeated,
-        "firings that ended more than once": sum(times > 1 for times in outcome.ended.values()),
-        "scans offered": outcome.offered,
-        "scans folded": len(outcome.folded),
-        "taken": dict(outcome.taken),
-        "tickets": len(outcome.identifiers),
-        "operations": dict(outcome.operations),
-        "answers of web servers": dict(outcome.answers),
-        "problems": outcome.problems(),
-    }

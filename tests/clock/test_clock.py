@@ -14,10 +14,10 @@ from structlog.testing import capture_logs
 from tests.clock.world import Desk
 from vmjira import scheduling
 from vmjira.errors import RulesInvalid, StoreUnavailable
-from vmjira.flows.firings import ring
+from vmjira.flows.firings import firing_id, ring
 from vmjira.flows.jobs import crons
 from vmjira.flows.ports import FiringRow
-from vmjira.scheduling import Clock, Timetable, trigger
+from vmjira.scheduling import Clock, Timetable, latest_due, timetable, trigger
 
 UTC_ZONE = ZoneInfo("UTC")
 EPOCH, MICROSECOND = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
@@ -111,15 +111,22 @@ def test_what_was_never_due_before_is_not_made_up_for():
     assert set(jobs(bell)) == {"a"}
 
 
-def test_changed_rules_take_effect_without_restart():
-    bell, table = Bell(), dict[str, CronTrigger]({"a": OFTEN})
-    with Clock(lambda: table, bell.last, bell.ring).running():
-        bell.heard(lambda: "a" in jobs(bell))
-        table = {"b": OFTEN}
-        bell.heard(lambda: "b" in jobs(bell))
+def test_a_changed_scanners_yaml_takes_effect_without_restart(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    def fast(cron: str, zone: ZoneInfo) -> CronTrigger:
+        return OFTEN if cron.startswith("* ") else CronTrigger(second="*/20", timezone=zone)
+
+    monkeypatch.setattr(scheduling, "_trigger", fast)
+    line = "  - {{id: {}, type: folder, path: {}, fetch: '{} * * * *'}}\n"
+    wanted = [("berlin", "*/20"), ("attic", "*")]
+    desk.world.write_rules(scanners="scanners:\n" + "".join(line.format(id, id, when) for id, when in wanted))
+    bell = Bell()
+    with Clock(lambda: timetable(crons(desk.tools.rules()), UTC_ZONE), bell.last, bell.ring).running():
+        bell.heard(lambda: "fetch.attic" in jobs(bell))
+        desk.world.write_rules(scanners="scanners:\n" + line.format("berlin", "berlin", "*"))
+        bell.heard(lambda: "fetch.berlin" in jobs(bell))
         bell.rung.clear()
-        bell.heard(lambda: jobs(bell).count("b") >= 2)
-    assert "a" not in jobs(bell)
+        bell.heard(lambda: jobs(bell).count("fetch.berlin") >= 2)
+    assert "fetch.attic" not in jobs(bell)
 
 
 def test_broken_rules_leave_the_schedule_as_it_was():
@@ -176,6 +183,33 @@ def test_many_clocks_on_one_database_say_each_due_time_once(anywhere: Desk):
     assert {(row.job, row.due) for row in rows if row.state != "coalesced"} >= {
         (job, start.replace(microsecond=0) + timedelta(seconds=2)) for job in ("a", "b")
     }
+
+
+def test_after_a_day_without_any_worker_four_that_start_at_once_do_each_job_once(anywhere: Desk):
+    now, table = datetime.now(UTC).replace(microsecond=0), timetable(crons(anywhere.load()), UTC_ZONE)
+    before = now - timedelta(days=1)
+    for job in table:
+        ring(anywhere.outside, job, before)
+        anywhere.fire(job, before, lambda name: "")
+    anywhere.queue.jobs.clear()
+    latest = {job: latest_due(each, before, now) for job, each in table.items()}
+    done = threading.Event()
+
+    def last() -> dict[str, datetime]:
+        with anywhere.world.store.reading() as unit:
+            return {job: row.due for job, row in unit.last_firings().items()}
+
+    def listen(job: str, due: datetime) -> bool:
+        new = ring(anywhere.outside, job, due)
+        if len(anywhere.queue.jobs) >= len(table):
+            done.set()
+        return new
+
+    with _all([Clock(lambda: table, last, listen, lambda: now) for _ in range(4)]):
+        assert done.wait(15)
+    assert sorted(id for id, _, _ in anywhere.queue.jobs) == sorted(
+        firing_id(job, due) for job, due in latest.items() if due
+    )
 
 
 def test_what_is_due_comes_from_policy_and_scanners(desk: Desk):

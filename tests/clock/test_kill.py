@@ -1,16 +1,19 @@
-"""kill -9 of workers while clocks run: each firing is done once, and each scan is folded once."""
+"""kill -9 of workers while clocks run: each firing is done once, each scan folded once, each reminder said once."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tests.clock.killing import Plan, play, report
+from tests.clock.effects import Plan, report
+from tests.clock.killing import play
 
-SMALL = Plan(workers=2, servers=0, scanners=3, every=1, rounds=7, scans=3, kill=1.5, patience=60)
+SMALL = Plan(workers=2, servers=0, scanners=4, period=4, rounds=2, kill=2, cuts=2, between=2, patience=60)
 
 
-def test_with_workers_killed_again_and_again_each_firing_and_each_scan_counts_once(tmp_path: Path, postgres_url: str):
+def test_with_workers_killed_again_and_again_each_firing_has_its_effect_once(tmp_path: Path, postgres_url: str):
     outcome = play(tmp_path, postgres_url, SMALL)
-    assert outcome.problems() == [], report(outcome, SMALL)
-    assert outcome.kills >= 2
-    assert len(outcome.firings) >= SMALL.scanners * SMALL.rounds / 2
+    said = report(outcome, SMALL)
+    assert outcome.problems() == [], said
+    assert said["due times"] == 24 and said["times its scan was folded"] == said["tickets of its scan"] == {"1": 8}
+    assert [cut.split()[0] for cut in outcome.cuts] == ["before", "after"]
+    assert outcome.kills >= 6 and outcome.comments >= 3, said

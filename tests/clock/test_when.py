@@ -50,6 +50,19 @@ def test_an_hour_that_summer_time_skips_is_made_up_for_and_one_that_it_repeats_c
     assert len(set(hours)) == 4, "every hour has its own due time"
 
 
+def test_no_night_is_lost_when_summer_time_begins_or_ends():
+    """APScheduler's own trigger leaves out the midnight after the change, and so the first of April."""
+    for zone in (BERLIN, NEW_YORK, ZoneInfo("Australia/Lord_Howe"), ZoneInfo("America/Havana")):
+        for hour in range(4):
+            start = datetime(2026, 1, 1, 12, tzinfo=UTC)
+            days = {due[4:9] for due in dues(f"0 {hour} * * *", zone, start, 366)}
+            assert len(days) == 365, f"{zone} at {hour}"
+    assert [due[4:15] for due in dues("0 0 1 * *", BERLIN, datetime(2026, 3, 2, tzinfo=UTC), 2)] == [
+        "04-01 00:00", "05-01 00:00",
+    ]  # fmt: skip
+    assert dues("0 0 * * mon", BERLIN, datetime(2026, 3, 28, tzinfo=UTC), 1) == ["Mon 03-30 00:00+0200"]
+
+
 def test_a_day_that_never_comes_is_never_due():
     assert next_due("0 0 30 feb *", BERLIN, JUNE) is None
     assert gap("0 0 30 feb *", BERLIN, JUNE) == timedelta()
@@ -129,3 +142,25 @@ def test_every_accepted_expression_is_due_when_it_says(text: str, start: datetim
     for _ in range(min(int((due - probe).total_seconds() // 60), 2000)):
         assert not holds(text, probe), f"{probe} was left out"
         probe += timedelta(minutes=1)
+
+
+@settings(max_examples=15, deadline=None)
+@given(EXPRESSIONS, st.sampled_from([datetime(2026, 3, 28, 23), datetime(2026, 10, 24, 22)]))
+def test_in_the_night_of_a_change_every_time_on_the_wall_is_due(text: str, midnight: datetime):
+    text = " ".join([text.split(maxsplit=1)[0], "*", *text.split()[2:4], "*"])  # so that most are due in that night
+    start = midnight.replace(tzinfo=UTC) + timedelta(minutes=59)
+    minutes = [start + timedelta(minutes=minute) for minute in range(1, 60 * 3)]
+    expected = [moment for moment in minutes if any(holds(text, wall) for wall in walls(moment))]
+    found, due = [], next_due(text, BERLIN, start)
+    while due and due <= minutes[-1]:
+        found.append(due)
+        due = next_due(text, BERLIN, due)
+    assert found == expected
+
+
+def walls(moment: datetime) -> list[datetime]:
+    """What the clock on the wall shows, and what it would show had it not just been put forward."""
+    shown = moment.astimezone(BERLIN).replace(tzinfo=None)
+    hour_ago = (moment - timedelta(hours=1)).astimezone(BERLIN)
+    skipped = hour_ago.replace(tzinfo=None) + timedelta(hours=1)
+    return [shown, skipped] if skipped < shown else [shown]

@@ -1,6 +1,7 @@
 """Worker processes whose clock runs fast, with a scanner of the test's own; as `tests.e2e.nursery` makes them.
 
-Every run of a job is written down, at its begin and at its end, in a file that all append to: `RUNS`.
+Every run of a job is written down, at its begin and at its end, in a file that all append to: `RUNS`. The killer adds
+whom it killed.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from zoneinfo import ZoneInfo
 
 from tests.clock.world import Shelf
 from vmjira.domain.rulebook import Scanner
+from vmjira.errors import VmjiraError
 from vmjira.flows.ports import Outside
 from vmjira.flows.sources import RemoteScan, Source
 
-#: Names of settings: the file of all runs, seconds between two due times, and the file that says until when.
-RUNS, EVERY, UNTIL = "TEST_RUNS", "TEST_EVERY", "TEST_UNTIL"
+#: Names of settings: the file of all runs, and the file that says from when until when anything is due.
+RUNS, WINDOW = "TEST_RUNS", "TEST_WINDOW"
 
 
 class Files(Shelf):
@@ -42,7 +44,7 @@ def connect(scanner: Scanner, environ: Mapping[str, str]) -> Source:
 
 
 def hurry() -> None:
-    """Due every few seconds instead of by the minute, until an hour has come; what the rules say is not asked."""
+    """The minutes of a cron expression are seconds, and nothing is due outside of the window."""
     from apscheduler.triggers.cron import CronTrigger
 
     import vmjira.flows.firings
@@ -50,8 +52,10 @@ def hurry() -> None:
     from vmjira import scheduling
 
     def fast(cron: str, zone: ZoneInfo) -> CronTrigger:
-        until = datetime.fromtimestamp(float(Path(os.environ[UNTIL]).read_text()), UTC)
-        return CronTrigger(second=f"*/{os.environ[EVERY]}", timezone=zone, end_date=until)
+        if not (window := Path(os.environ[WINDOW])).exists():
+            raise VmjiraError("nothing is due yet")
+        start, end = (datetime.fromtimestamp(float(each), UTC) for each in window.read_text().split())
+        return CronTrigger(second=cron.split(maxsplit=1)[0], timezone=zone, start_date=start, end_date=end)
 
     scheduling.LOOK = 0.5
     scheduling._trigger = fast  # type: ignore[assignment]
@@ -60,9 +64,9 @@ def hurry() -> None:
 
     def told(outside: Outside, run: Callable[[str], str], id: str) -> float | None:
         def watched(job: str) -> str:
-            _tell("begin", id)
+            tell("begin", id, os.getpid())
             words = run(job)
-            _tell("end", id)
+            tell("end", id, os.getpid())
             return words
 
         return kept(outside, watched, id)
@@ -70,9 +74,9 @@ def hurry() -> None:
     vmjira.flows.firings.fire = told
 
 
-def _tell(what: str, id: str) -> None:
-    handle = os.open(os.environ[RUNS], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(handle, f"{what} {id} {os.getpid()}\n".encode())
+def tell(what: str, id: str, pid: int, runs: str = "") -> None:
+    handle = os.open(runs or os.environ[RUNS], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(handle, f"{what} {id} {pid} {time.time()}\n".encode())
     os.close(handle)
 
 

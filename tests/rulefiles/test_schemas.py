@@ -11,12 +11,14 @@ import pytest
 from jsonschema import Draft202012Validator
 from marshmallow import fields
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from tests.rulefiles.good import GOOD
 from vmjira.rulefiles import json_schema, load_texts, reference
 from vmjira.rulefiles.fields import ListOf, Section
 from vmjira.rulefiles.scanner_schema import COMMON, TYPES
 from vmjira.rulefiles.schemas import FILES
+from vmjira.rulescommands import rules
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.yaml")}
@@ -90,6 +92,27 @@ def test_reference_page_is_up_to_date():
     )
 
 
+def test_the_page_on_editors_and_ci_names_each_first_line_the_hook_and_commands_that_there_are():
+    page = (ROOT / "docs" / "editors-and-ci.md").read_text(encoding="utf-8")
+    for name in FILES:
+        assert f"| `{name}` | `# yaml-language-server: $schema=schema.json#/$defs/{name}` |" in page
+    hooks, actions, gitlab = (YAML(typ="safe").load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.S))
+    (offered,) = YAML(typ="safe").load(ROOT / ".pre-commit-hooks.yaml")
+    assert hooks["repos"][0]["hooks"] == [{"id": offered["id"]}]
+    steps = [step["run"] for step in actions["jobs"]["check"]["steps"] if "run" in step]
+    for line in (*steps, *gitlab["rules"]["script"]):
+        if line.startswith("vmjira"):
+            arguments = line.partition(" > ")[0].split()[1:]
+            assert rules.get_command(None, arguments[1]).make_context("check", arguments[2:]).params["folder"]
+
+
+def test_the_schema_beside_the_shipped_rules_is_up_to_date_and_each_of_them_names_its_part():
+    text = (ROOT / "rules" / "schema.json").read_text(encoding="utf-8")
+    assert json.loads(text) == json_schema(), "rules/schema.json is old: vmjira rules schema > rules/schema.json"
+    for name, shipped in RULES.items():
+        assert shipped.startswith(f"# yaml-language-server: $schema=schema.json#/$defs/{name}\n"), name
+
+
 def test_reference_page_names_every_key():
     page = reference()
     for schema in FILES.values():
@@ -152,6 +175,39 @@ def test_json_schema_is_valid_and_accepts_what_the_loader_accepts(name):
 )
 def test_json_schema_refuses_what_the_loader_refuses(name, document):
     assert not Draft202012Validator(json_schema(name)).is_valid(document)
+
+
+#: What no schema of one file can tell: it takes SQL, Jinja, the time zones, or more than one place.
+BEYOND = (
+    "where:", "unknown time zone", "Jinja", "is already", "never takes a finding", "no project", "unknown category",
+    "unknown range", "the file is empty",
+    "https://[::1",  # what is no address in detail
+)  # fmt: skip
+
+
+def bad_cases():
+    for path in sorted((Path(__file__).parent / "cases").glob("*.yaml")):
+        for case in YAML(typ="safe").load(path.read_text(encoding="utf-8")):
+            for file in FILES:
+                told = [line for line in case.get("problems", "").splitlines() if line.startswith(f"{file}:")]
+                if file.removesuffix(".yaml") in case and told and path.stem != "yaml":
+                    yield pytest.param(case[file.removesuffix(".yaml")], file, told, id=f"{path.stem}: {case['name']}")
+
+
+@pytest.mark.parametrize(("text", "file", "told"), bad_cases())
+def test_json_schema_refuses_every_bad_case_that_a_schema_can_tell(text, file, told):
+    try:
+        document = json.loads(json.dumps(YAML(typ="safe").load(text), default=str))
+    except (YAMLError, ValueError):  # the 30th of February
+        return  # editors say that themselves
+    if not all(any(words in line for words in BEYOND) for line in told):
+        assert not Draft202012Validator(json_schema(file)).is_valid(document)
+
+
+@pytest.mark.parametrize(("name", "block"), yaml_examples())
+def test_json_schema_accepts_every_example_in_the_docs(name, block):
+    document = json.loads(json.dumps(YAML(typ="safe").load(block), default=str))
+    assert [error.message for error in Draft202012Validator(json_schema(name)).iter_errors(document)] == []
 
 
 def test_every_key_is_described():

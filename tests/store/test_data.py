@@ -183,14 +183,17 @@ def test_pruning_keeps_what_a_ticket_may_still_show(store: SqlStore) -> None:
         assert unit.rules_in_force() == RULES
 
 
-def test_a_refused_file_is_kept_with_its_reason(store: SqlStore, root: str, tmp_path: Path) -> None:
-    (tmp_path / "bad.nessus").write_bytes(b"<x>" * 100_000)
-    first, second = (store.refuse(tmp_path / "bad.nessus", "no scan: \udc80") for _ in range(2))
-    assert first != second
-    assert first.endswith("Z-bad.nessus")
-    files = refused(root)
-    assert [f"{where.rpartition('/')[2]}{end}" for where in (first, second) for end in ("", ".reason.txt")] == [*files]
-    assert list(files.values()) == [b"<x>" * 100_000, b"no scan: ?\n"] * 2
+def test_a_refused_file_is_kept_with_its_reason_and_once(store: SqlStore, root: str, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.nessus"
+    bad.write_bytes(b"<x>" * 100_000)
+    first, again = (store.refuse(bad, "no scan: \udc80") for _ in range(2))
+    bad.write_bytes(b"<y>")
+    other = store.refuse(bad, "no scan")
+    assert first == again != other and first.endswith("-bad.nessus")
+    kept = {where.rpartition("/")[2]: content for where, content in refused(root).items()}
+    names = [where.rpartition("/")[2] for where in (first, other)]
+    assert {name: kept.pop(name) for name in names} == {names[0]: b"<x>" * 100_000, names[1]: b"<y>"}
+    assert kept == {f"{names[0]}.reason.txt": b"no scan: ?\n", f"{names[1]}.reason.txt": b"no scan\n"}
 
 
 HOSTILE = [

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from vmjira.domain.operation import count
 from vmjira.domain.rulebook import TicketRules
 from vmjira.errors import TrackerRefused, TrackerUnavailable, TransitionImpossible, VmjiraError
-from vmjira.flows.show import Job, begin, digest_of
+from vmjira.flows.show import Job, begin, fingerprint
 from vmjira.flows.verification import verification
 from vmjira.flows.views import open_hosts, view_ticket
 
@@ -94,11 +94,11 @@ def _text(job: Job, kind: str, **values: Any) -> str:
 
 def _say(job: Job, body: str) -> tuple[str, str]:
     """Id of the comment, and what was done; crashed or not, it is said once, even if it would be another text now."""
-    key, said = job.row.key or "", _squeezed(body)
+    key, said = job.row.key or "", fingerprint(body)
     if job.crashed:
         ours = (said, job.operation.details.get("said"))
         for found in job.tracker.comments(key):
-            if _squeezed(found.body) in ours:
+            if fingerprint(found.body) in ours:
                 return found.id, "had been said before a crash"
     begin(job, said=said)
     return job.tracker.comment(key, body), "commented"
@@ -194,8 +194,3 @@ def _settled(job: Job) -> str:
 def _record(job: Job, **changes: Any) -> None:
     with job.outside.store.begin() as unit:
         unit.update_ticket(job.row.identifier, **changes)
-
-
-def _squeezed(text: str) -> str:
-    """Digest of a comment's text, blanks aside."""
-    return digest_of("".join(text.split()).encode())

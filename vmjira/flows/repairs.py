@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from vmjira.flows.life import ticket_rules
 from vmjira.flows.ports import Issue
-from vmjira.flows.show import Job, begin
+from vmjira.flows.show import Job, begin, fingerprint
 
 
 def _link(job: Job) -> str:
@@ -40,6 +40,7 @@ def retire(job: Job, newer: Issue, older: str) -> None:
     """Say in a duplicate where everything goes on, and close it."""
     if newer.status_category != "done":
         body = job.outside.renderer.comment("duplicate", older=older)
-        if not (job.crashed and any(each.body == body for each in job.tracker.comments(newer.key))):
+        said = {fingerprint(each.body) for each in job.tracker.comments(newer.key)} if job.crashed else set()
+        if fingerprint(body) not in said:
             job.tracker.comment(newer.key, body)
         job.tracker.transition(newer.key, "close", ticket_rules(job))

@@ -9,7 +9,8 @@ Five YAML files in the folder `rules/` say what becomes a ticket, whose it is, a
 written from the program itself (`python -m vmjira.rulefiles > docs/rules.md`).
 
 - `vmjira rules check` names every problem of all files at once: `file:line:column: what; what is allowed; what to do`.
-- `vmjira rules schema` prints a JSON Schema, with which an editor completes and checks while you type.
+- `vmjira rules schema` prints a JSON Schema, with which an editor completes and checks while you type: see
+  [editors, pre-commit and CI](editors-and-ci.md).
 - `vmjira plan` shows what edited rules would create, move, update and close, before anything is sent.
 - The files are loaded as a whole or not at all: with a problem in one of them, the last good rules stay in force.
 

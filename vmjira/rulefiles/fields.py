@@ -18,6 +18,8 @@ Shape = dict[str, Any]
 class Keys(Schema):
     """A mapping whose keys are all known."""
 
+    TOGETHER: ClassVar[Shape] = {}  # JSON Schema of what must hold between keys
+
     class Meta:
         unknown = EXCLUDE  # `only_known_keys` says it better
 

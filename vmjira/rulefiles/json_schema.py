@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from vmjira.rulefiles.fields import Keys, ListOf, Section, Value
 from vmjira.rulefiles.schemas import FILES
@@ -20,7 +20,7 @@ def json_schema(file: str | None = None) -> dict[str, Any]:
     return {"$schema": DRAFT, "title": "vmjira rule files", "$defs": definitions}
 
 
-def _keys(schema: Schema) -> dict[str, Any]:
+def _keys(schema: Keys) -> dict[str, Any]:
     about = {"description": schema.__doc__} if schema.__class__.__doc__ != Keys.__doc__ and schema.__doc__ else {}
     return {
         **about,
@@ -28,6 +28,7 @@ def _keys(schema: Schema) -> dict[str, Any]:
         "properties": {name: _field(field) for name, field in schema.fields.items()},
         "required": [name for name, field in schema.fields.items() if field.required],
         "additionalProperties": False,
+        **schema.TOGETHER,
     }
 
 
@@ -37,8 +38,8 @@ def _field(field: fields.Field[Any]) -> dict[str, Any]:
         case ListOf():
             kind = "array" if field.least else ["array", "null"]
             return {**about, "type": kind, "items": _field(field.inner), "minItems": field.least}
-        case Section():
-            return {**_keys(field.schema), **about}
+        case Section(schema=Keys() as below):
+            return {**_keys(below), **about}
         case Value():
             return {**about, **field.json(), "examples": [field.metadata["example"]]}
         case _:

@@ -102,6 +102,10 @@ def catalogue(text: str) -> str:
     raise ValueError(f"{quoted(text)} is neither an https address nor a path; others could change what it tells")
 
 
+#: About what `url` takes, for editors.
+URL = r"[A-Za-z][A-Za-z0-9+.-]*:/+[^\s/]\S*"
+
+
 def url(text: str) -> str:
     try:
         parts = urlsplit(text)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import ValidationError, validates_schema
 
 from vmjira.rulefiles import cron, parsing
-from vmjira.rulefiles.fields import Choice, Flag, Keys, ListOf, Secret, Section, Text
+from vmjira.rulefiles.fields import Choice, Flag, Keys, ListOf, Secret, Section, Shape, Text
 from vmjira.rulefiles.problems import UNKNOWN
 from vmjira.rulefiles.words import quoted
 
@@ -30,6 +30,18 @@ TYPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "qualys": (("url",), CONNECTION),
     "withsecure": (("url",), (*CONNECTION, "columns")),
 }
+
+
+def _keys_of(kind: str) -> dict[str, Any]:
+    """`options_of_its_type` for one type, as JSON Schema."""
+    needed, possible = TYPES[kind]
+    return {
+        "if": {"properties": {"type": {"const": kind}}, "required": ["type"]},
+        "then": {
+            "required": list(needed),
+            "propertyNames": {"enum": list(dict.fromkeys((*COMMON, *needed, *possible)))},
+        },
+    }
 
 
 class ColumnsSchema(Keys):
@@ -73,7 +85,7 @@ class ScannerSchema(Keys):
     )
     path = Text("Folder that is watched (type folder).", "inbox")
     pattern = Text("Names of the files that are taken (type folder).", "*.nessus", default="all that can be read")
-    url = Text("Address of the scanner.", "https://nessus.example.com:8834", parse=parsing.url)
+    url = Text("Address of the scanner.", "https://nessus.example.com:8834", parse=parsing.url, pattern=parsing.URL)
     username = Text("User.", "${GVM_USER}")
     password = Secret(
         "Its password, from the environment.", "${GVM_PASSWORD}", parse=parsing.secret, pattern=parsing.REFERENCE
@@ -113,6 +125,8 @@ class ScannerSchema(Keys):
         "/etc/ssl/scanners.pem",
         default="the system's",
     )
+
+    TOGETHER: ClassVar[Shape] = {"allOf": [_keys_of(kind) for kind in TYPES]}
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def options_of_its_type(self, data: Any, original: Any, **_: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 from marshmallow import ValidationError, validates_schema
 
 from vmjira.domain.rulebook import Cadence, IdentityKind, OnClose, Policy, Range
 from vmjira.rulefiles import conditions, networks, parsing, templates
-from vmjira.rulefiles.fields import Choice, Day, Flag, Keys, ListOf, Number, Section, Text
+from vmjira.rulefiles.fields import Choice, Day, Flag, Keys, ListOf, Number, Section, Shape, Text
 from vmjira.rulefiles.scanner_schema import ScannersFile
 from vmjira.rulefiles.schedule_schema import RemindersSchema, RetentionSchema, ScheduleSchema
 from vmjira.rulefiles.ticket_schema import TicketSchema
@@ -194,6 +194,7 @@ class PolicyFile(Keys):
         f"Title of a ticket. Placeholders: {', '.join(f'`{{{name}}}`' for name in templates.TITLE_PLACEHOLDERS)}.",
         "{range.title}: {category.title}, round {iteration.label}",
         parse=templates.check_title,
+        pattern=templates.TITLE,
         default=POLICY.title,
     )
     top_hosts = Number(
@@ -253,6 +254,9 @@ class PolicyFile(Keys):
     retention = Section(RetentionSchema, "What is forgotten. Scans never are: the ledger is rebuilt from them.")
 
 
+SCOPES = ("category", "range", "host", "network", "vulnerability")
+
+
 class AcceptanceSchema(Keys):
     reason = Text("Why the risk is acceptable.", "Isolated network, replaced in May", required=True)
     approver = Text("Who decided.", "jane.doe", required=True)
@@ -263,13 +267,12 @@ class AcceptanceSchema(Keys):
     network = Text("A network, as in ranges.yaml.", "10.1.9.0/24", parse=networks.parse)
     vulnerability = Text("A vulnerability id of a scanner, or a CVE.", "CVE-2021-44228", numbers=True)
 
+    TOGETHER: ClassVar[Shape] = {"anyOf": [{"required": [scope]} for scope in SCOPES]}
+
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def some_scope(self, data: Any, original: Any, **_: Any) -> None:
         if isinstance(original, dict) and not any(original.get(scope) for scope in SCOPES):
             raise ValidationError(f"accepts everything; say what is accepted: at least one of {', '.join(SCOPES)}")
-
-
-SCOPES = ("category", "range", "host", "network", "vulnerability")
 
 
 class AcceptancesFile(Keys):

@@ -17,6 +17,8 @@ TITLE_PLACEHOLDERS = (
     "iteration.number",
     "iteration.label",
 )
+#: What `check_title` takes, for editors.
+TITLE = r"([^{}]|\{\{|\}\}|\{(" + "|".join(TITLE_PLACEHOLDERS).replace(".", r"\.") + r")\})+"
 
 
 def check_title(text: str) -> str:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vmjira.store.data import Data
 
-LONGEST = 180  # bytes of a name; with the time and `.reason.txt` it stays below the 255 that file systems take
+LONGEST = 180  # bytes of a name; with the digest and `.reason.txt` it stays below the 255 that file systems take
 
 
 def refuse(data: Data, file: Path, reason: str) -> str:
-    """Copy `file` to `refused/<UTC time>-<its name>`; where. Nothing there is ever overwritten."""
-    while True:
-        path = f"refused/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{safe_name(file.name)}"
-        try:
-            data.copy(file, path)
-        except FileExistsError:  # the same name in the same microsecond
-            continue
+    """Copy `file` to `refused/<beginning of its SHA-256>-<its name>`; where. Refused again, it is kept once."""
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()[:16]
+    path = f"refused/{digest}-{safe_name(file.name)}"
+    with suppress(FileExistsError):
+        data.copy(file, path)
+    with suppress(FileExistsError):
         _explain(data, f"{path}.reason.txt", reason)
-        return data.location(path)
+    return data.location(path)
 
 
 def safe_name(name: str) -> str:
