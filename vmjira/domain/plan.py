@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from vmjira.domain.decide import News, after_data
+from vmjira.domain.iterations import ZERO
 from vmjira.domain.operation import Kind, Operation, count
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook
 from vmjira.domain.ticket import CellNumbers, Iteration, OwnNumbers, TicketRow, identifier
@@ -121,10 +122,9 @@ def _new(
         raise ValueError(f"open findings in a cell that the rules do not have: {facts.category} × {facts.range}")
     name = identifier(facts.category, facts.range, iteration.label)
     words = title(category, range_, iteration)
-    reason = (
-        f"{situation.because}: {count(facts.own.open, 'finding')} on {count(facts.own.open_hosts, 'host')} "
-        f"first detected in {iteration.label}"
-    )
+    since = "known from the beginning" if iteration == ZERO else f"first detected in {iteration.label}"
+    found = f"{count(facts.own.open, 'finding')} on {count(facts.own.open_hosts, 'host')}"
+    reason = f"{situation.because}: {found} {since}"
     row = TicketRow(
         identifier=name,
         category=facts.category,

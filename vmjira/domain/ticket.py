@@ -194,6 +194,7 @@ class TicketView:
     own_rows: pl.DataFrame  # REPORT: own findings with their state now
     all_rows: pl.DataFrame | None  # REPORT: all open findings of the cell at the iteration; None: frozen, leave as sent
     diff_rows: pl.DataFrame | None  # REPORT: against the last iteration; None: frozen, leave as sent
+    adopted: bool = False  # its range began with a backlog, iteration 0
     enriched: bool = False  # catalogues of exploitation are in use: the columns EXPLOITED tell something
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))  # in which times are shown
 

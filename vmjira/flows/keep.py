@@ -36,7 +36,7 @@ def keep(
     for name, path in paths.items():
         outside.store.write(path, outcome.parts[name])
     while True:
-        held = outcome.plan.exceeded(rulebook.policy) if event.kind == "scan" else None
+        held = outcome.plan.exceeded(rulebook.policy) if event.kind in ("scan", "adopt") else None
         rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
         with outside.store.begin() as unit:
             fresh = unit.tickets(ranges={row.range for row in outcome.plan.tickets})

@@ -306,11 +306,12 @@ class EventRow:
     """What changed the ledger, in order; replaying them rebuilds it."""
 
     version: int  # of the ledger after it
-    kind: Literal["scan", "rules", "accept", "unaccept"]
-    scan: int | None
+    kind: Literal["scan", "adopt", "rules", "accept", "unaccept"]
+    scan: int | None  # of the kind `scan`
     rules: str  # digest of the rules in force
     at: datetime | None = None  # of everything but a scan
-    details: Mapping[str, Any] = field(default_factory=dict)  # of an acceptance: category, range, ordinal, until
+    #: Of an acceptance: category, range, ordinal, until. Of an adoption: scans, their digests in order.
+    details: Mapping[str, Any] = field(default_factory=dict)
     enrichment: str | None = None  # digest of the newest catalogues of exploitation when it happened
 
 

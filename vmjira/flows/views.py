@@ -10,6 +10,7 @@ from typing import Any, Literal
 import polars as pl
 
 from vmjira.domain.frames import ENDINGS, EXPLOITATION, LEDGER, empty
+from vmjira.domain.iterations import ZERO
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.plan import neighbours
 from vmjira.domain.report import all_rows, diff_rows, own_rows
@@ -84,6 +85,7 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
         own_rows=own_rows(now, *place),
         all_rows=all_rows(then, *place) if then else None,
         diff_rows=diff_rows(then, *place) if then else None,
+        adopted=iterations_of(now.iterations).get((row.range, ZERO.ordinal)) == ZERO,
         enriched=EXPLOITS in kept.parts,
         zone=rulebook.policy.timezone,
     )

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from vmjira.domain.frames import empty
+from vmjira.domain.iterations import ZERO
 from vmjira.domain.rulebook import Category, Range
 from vmjira.domain.ticket import (
     REPORT,
@@ -64,6 +65,7 @@ BARE = replace(
     running=FULL.iteration,
 )
 FRESH = replace(FULL, running=FULL.iteration, own=OwnNumbers(total=1, open=1, hosts=1, open_hosts=1))
+ADOPTED = replace(FRESH, iteration=ZERO, running=ZERO, adopted=True)
 
 _LINE = "pc-7.example.com 10.1.2.3: SMB flaw; last seen 2026-06-12 04:00, after the closing"
 
@@ -93,9 +95,9 @@ WITHOUT_TICKET = ("comment_created_notes.j2", "comment_refused.j2", "comment_dup
 
 
 def render_samples(templates: Templates, name: str) -> list[Problem]:
-    """The problems that the template `name` has with a ticket that has everything, with a bare and with a fresh one."""
+    """The problems of the template `name` with a ticket that has everything, a bare one, a fresh one and a backlog."""
     problems: list[Problem] = []
-    for view in (FULL, BARE, FRESH):
+    for view in (FULL, BARE, FRESH, ADOPTED):
         try:
             templates.render(name, _values(name, view) | TEMPLATES[name])
         except RulesInvalid as error:

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from vmjira.domain.frames import ENDINGS
+from vmjira.domain.iterations import ZERO
 from vmjira.domain.ticket import Neighbour, TicketView, TopHost
 from vmjira.rendering.wiki import Wiki, clip, escape, plain
 
@@ -37,6 +38,8 @@ def ticket_values(view: TicketView, *, width: int = 250, hosts: int | None = Non
         "iteration": view.iteration,
         "running": view.running,
         "later": view.running.ordinal > view.iteration.ordinal,
+        "backlog": view.iteration == ZERO,
+        "adopted": view.adopted,
         "due": view.due,
         "then": view.then,
         "own": view.own,
