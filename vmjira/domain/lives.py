@@ -106,6 +106,19 @@ def ticket_of(lives: pl.DataFrame, iterations: pl.DataFrame) -> pl.Series:
     return named.select(pl.format("{}.{}.{}", "category", "range", "label")).to_series()
 
 
+def moved_between(lives: pl.DataFrame, iterations: pl.DataFrame) -> pl.DataFrame:
+    """source, target, findings: how many findings moved from the ticket of one life to that of the next (`lives`)."""
+    rows = lives.filter(pl.col("opened_as") == "moved", pl.col("previous_ticket").is_not_null())
+    finding = pl.struct("host", "scanner", "vulnerability_id")
+    return (
+        rows.with_columns(source="previous_ticket", target=ticket_of(rows, iterations))
+        .filter(pl.col("target") != pl.col("source"))
+        .group_by("source", "target")
+        .agg(findings=finding.n_unique().cast(pl.Int64))
+        .sort("source", "target")
+    )
+
+
 def _updated(rows: pl.DataFrame) -> pl.DataFrame:
     seen = _CONCERNED & OPEN & pl.col("present") & ~pl.col("moved")
     accepted = _CONCERNED & OPEN & ~pl.col("fixed") & ~pl.col("moved") & _ACCEPTED

@@ -48,6 +48,7 @@ def keep(
                 unit.move_ledger(replace(event, scan=record(unit)), paths)
                 unit.put_cell_numbers(outcome.cells)
                 unit.put_tickets(outcome.plan.tickets)
+                unit.put_moved(outcome.plan.moved)
                 stored = commit(outside, unit, rows)
                 break
         outcome = outcome.again(tickets)

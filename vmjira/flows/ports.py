@@ -14,7 +14,7 @@ import polars as pl
 from vmjira.domain.frames import Scan
 from vmjira.domain.rescan import RequestState, RescanRequest, RescanRow, RunState
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook, TicketRules
-from vmjira.domain.ticket import CellNumbers, Iteration, StatusCategory, TicketRow, TicketView
+from vmjira.domain.ticket import CellNumbers, Iteration, Moved, StatusCategory, TicketRow, TicketView
 from vmjira.flows.looking import Act, Looking
 
 # --- the tracker ------------------------------------------------------------------------------------------------------
@@ -498,6 +498,12 @@ class Unit(Protocol):
         closed_at, closing, reopened, noted."""
 
     def update_ticket(self, identifier: str, **changes: Any) -> None: ...
+    def put_moved(self, rows: Iterable[Moved]) -> None:
+        """Add rows, or give those that are there another number."""
+
+    def moved(self, identifier: str | None = None) -> list[Moved]:
+        """From or to that ticket; without one, all."""
+
     def attachments(self, identifier: str) -> list[AttachmentRow]: ...
     def put_attachments(self, identifier: str, rows: Sequence[AttachmentRow], *, removed: Sequence[str] = ()) -> None:
         """Add rows; forget those whose attachment_id is in `removed`."""

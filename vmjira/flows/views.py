@@ -21,6 +21,7 @@ from vmjira.domain.ticket import (
     HistoryPoint,
     HostNumbers,
     Iteration,
+    MovedPart,
     Neighbour,
     Source,
     TicketRow,
@@ -35,6 +36,7 @@ from vmjira.flows.knowledge import (
     part_name,
     running_of,
 )
+from vmjira.flows.moved import Partner, partners
 from vmjira.flows.ports import Store
 
 #: The lists that are attached to a ticket.
@@ -53,6 +55,7 @@ class _Kept:
     then_parts: Mapping[str, str]
     cells: Sequence[CellNumbers]
     tickets: Sequence[TicketRow]
+    moved: tuple[list[Partner], list[Partner]]
 
 
 def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
@@ -76,6 +79,8 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
         due=row.due,
         previous=_neighbour(previous),
         next=_neighbour(following),
+        moved_from=_parts(kept.moved[0]),
+        moved_to=_parts(kept.moved[1]),
         then=mine.numbers if mine else HostNumbers(),
         own=row.own,
         top=mine.top if mine else (),
@@ -139,6 +144,7 @@ def _read(store: Store, row: TicketRow) -> _Kept:
             then_parts=unit.ledger_parts(row.ledger),
             cells=[cell for cell in unit.cell_numbers(ranges=[row.range]) if cell.category == row.category],
             tickets=[each for each in unit.tickets(ranges=[row.range]) if each.category == row.category],
+            moved=partners(unit, row.identifier),
         )
 
 
@@ -167,6 +173,12 @@ def _then(store: Store, kept: _Kept, row: TicketRow, now: Knowledge, running: It
 
 def _neighbour(row: TicketRow | None) -> Neighbour | None:
     return Neighbour(row.identifier, row.title, row.key) if row else None
+
+
+def _parts(others: Sequence[Partner]) -> tuple[MovedPart, ...]:
+    return tuple(
+        MovedPart(Neighbour(each.row.identifier, each.row.title, each.row.key), each.findings) for each in others
+    )
 
 
 def _sources(store: Store, parts: Mapping[str, str], range_: str) -> tuple[Source, ...]:

@@ -257,7 +257,9 @@ class PolicyFile(Keys):
         "When the jobs are due: cron expressions as for `fetch` of scanners.yaml, or `never`.",
     )
     reminders = Section(RemindersSchema, "Comments about the due date in tickets that are open.")
-    adoption = Section(AdoptionSchema, "What becomes of the backlog at the first run: see adoption.md.")
+    adoption = Section(
+        AdoptionSchema, "Which part of a backlog gets tickets when `vmjira adopt` takes it in: docs/adoption.md."
+    )
     retention = Section(RetentionSchema, "What is forgotten. Scans never are: the ledger is rebuilt from them.")
 
 
