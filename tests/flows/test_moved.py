@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from tests.flows.scans import APACHE, RDP, SMB, week
 from tests.flows.world import CATEGORIES, RANGES, World
+from vmjira.flows.evidence import ticket
 from vmjira.flows.explain import explain
-from vmjira.flows.present import one_ticket
 from vmjira.flows.reconcile import reconcile
 from vmjira.flows.replay import differing, rebuild
+from vmjira.rulefiles import load
 
 HOSTS = {"10.1.0.1": [SMB], "10.1.5.1": [SMB, RDP], "10.1.0.2": [APACHE]}
 LAB = RANGES + "  - {id: lab, title: Laboratory, networks: [10.1.5.0/24], ticket: {project: VM}}\n"
@@ -41,7 +44,7 @@ def test_another_team_keeps_first_seen_and_both_tickets_are_linked_in_the_tracke
     }
     assert {name: each["first seen"] for name, each in found.items()} == first_seen
     assert {each["previous ticket"] for each in found.values()} == {OLD}
-    told = one_ticket(either.outside, OLD)
+    told = ticket(either.store, OLD, load(either.rules), date(2026, 6, 24))
     assert told["moved_to"] == [{"identifier": NEW, "key": new.key, "findings": 2}] and told["moved_from"] == []
     assert "POST issueLink" not in either.jira.calls()  # linked as it was made
     either.ingest()

@@ -10,7 +10,6 @@ from typing import Any
 from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import CellNumbers, HostNumbers, TicketRow
 from vmjira.errors import VmjiraError
-from vmjira.flows.moved import moved_json
 from vmjira.flows.ports import DeliveryRow, OperationRow, Outside, Store, Unit
 from vmjira.flows.views import hosts_behind
 
@@ -57,7 +56,6 @@ def one_ticket(outside: Outside, identifier: str) -> dict[str, Any]:
             raise VmjiraError(f"ticket '{identifier}': there is none with this identifier or key; see `vmjira tickets`")
         cells = unit.cell_numbers(ranges=[row.range])
         done = [operation_json(each) for each in unit.operations(identifier=row.identifier)]
-        moved = moved_json(unit, row.identifier)
     cell = next((each for each in cells if (each.category, each.ordinal) == (row.category, row.ordinal)), None)
     rows = [each for each in rows if (each.category, each.range) == (row.category, row.range)]
     closing = {
@@ -66,7 +64,7 @@ def one_ticket(outside: Outside, identifier: str) -> dict[str, Any]:
         "reopened": row.reopened,
     }
     hosts = hosts_behind(outside.store, row)
-    return {**ticket_json(row, cell, rows), **moved, **closing, "hosts": hosts, "operations": done}
+    return {**ticket_json(row, cell, rows), **closing, "hosts": hosts, "operations": done}
 
 
 def all_tickets(store: Store) -> list[dict[str, Any]]:
