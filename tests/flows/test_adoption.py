@@ -13,6 +13,7 @@ from vmjira.errors import VmjiraError
 from vmjira.flows import adopt as adopting
 from vmjira.flows.explain import explain
 from vmjira.flows.operations import release
+from vmjira.flows.preview import preview_all
 from vmjira.flows.replay import differing, rebuild
 from vmjira.rulefiles import load
 
@@ -193,6 +194,11 @@ def test_backlog_without_ticket_moves_without_one_and_what_had_one_gets_another(
     world.fold(week(24), BOSTON)
     mode(world, "mode: iteration0")
     world.write_rules(ranges=RANGES + "  - {id: lab, title: Laboratory, networks: [10.1.0.0/24]}\n")
+    moves = preview_all(world.outside, [], world.read, lambda: load(world.rules))[1]["moves"]
+    assert (moves["findings"], moves["tickets"]) == (4, 1)
+    assert {each["from"]["ticket"]: each["to"]["ticket"] for each in moves["top"]} == {
+        "windows.boston.0": "windows.lab.2026-W26", None: None,
+    }  # fmt: skip
     world.ingest()
     world.deliver()
     tickets = set(world.jira.by_identifier()) - {"windows.boston.0"}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from sqlalchemy import text
 
 from tests.flows.scans import APACHE, RDP, SMB, week
 from tests.flows.world import CATEGORIES, RANGES, World
+from vmjira.flows.deliver import attempt
 from vmjira.flows.evidence import ticket
 from vmjira.flows.explain import explain
 from vmjira.flows.reconcile import reconcile
@@ -130,3 +132,33 @@ def test_a_deleted_ticket_is_not_linked_and_not_named(world: World):
     world.deliver()  # this finds it deleted
     world.fold(week(26), {"10.1.5.1": [SMB]})
     assert "Moved from" not in world.jira.by_identifier()[NEW].description
+
+
+def test_tickets_of_which_neither_knew_the_key_of_the_other_are_linked_by_the_one_that_comes_last(world: World):
+    """As two workers do: one ticket is made, and its answer lost, before the other one is there."""
+    world.ingest(world.scan(week(23), HOSTS))
+    world.write_rules(ranges=LAB)
+    world.ingest()
+    (new,) = (row.id for row in world.operations("queued") if (row.operation, row.identifier) == ("create", NEW))
+    world.jira.fault(path="/issue$", method="POST", when="after", status=504)
+    assert attempt(world.outside, new) is not None
+    said = world.deliver()
+    assert f"link {NEW}: done" in said
+    tickets = world.jira.by_identifier()
+    assert tickets[OLD].links == (tickets[NEW].key,) and tickets[NEW].links == (tickets[OLD].key,)
+    assert f"Moved to: {tickets[NEW].key}" in tickets[OLD].description
+    assert f"Moved from: {tickets[OLD].key}" in tickets[NEW].description
+
+
+def test_tickets_of_a_database_from_before_are_linked_by_the_next_scan_and_a_link_that_is_there_stays_the_only_one(
+    world: World,
+):
+    world.fold(week(23), HOSTS)
+    world.write_rules(ranges=LAB)
+    world.ingest()
+    world.deliver()
+    with world.store.begin() as unit:
+        unit.connection.execute(text("DELETE FROM moved"))
+    world.jira.calls()
+    assert f"link {NEW}: done" in world.fold(week(26), {"10.1.5.1": [SMB, RDP]})
+    assert "POST issueLink" not in world.jira.calls()

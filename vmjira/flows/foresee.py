@@ -26,7 +26,7 @@ from vmjira.domain.operation import count
 from vmjira.domain.plan import Plan, Situation, TicketFacts, Title, make_plan
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.statistics import host_numbers, own_numbers, refuted, top_hosts
-from vmjira.domain.ticket import CellNumbers, HostNumbers, Iteration, Moved, OwnNumbers, TicketRow, TopHost, identifier
+from vmjira.domain.ticket import CellNumbers, HostNumbers, Iteration, Moved, OwnNumbers, TicketRow, TopHost
 from vmjira.flows.knowledge import (
     BEFORE,
     EXPLOITS,
@@ -142,12 +142,11 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
 
     pairs = moved_between(pl.concat([known.lives.clear(), *mine.values()]), known.iterations)
     moved = [Moved(*row) for row in pairs.iter_rows() if base.moved.get(row[:2]) != row[2]]
-    partners = _by_ticket({**base.moved, **{(each.source, each.target): each.findings for each in moved}})
 
     def planned(tickets: Mapping[str, TicketRow]) -> Outcome:
         facts = [each for name, frame in mine.items() for each in _facts(frame, name, running, tickets.values())]
         situation = Situation(
-            facts=tuple(_with_partners(each, iterations, partners) for each in facts),
+            facts=tuple(facts),
             cells={**base.cells, **{(cell.category, cell.range, cell.ordinal): cell for cell in cells}},
             iterations=iterations,
             running=running,
@@ -223,24 +222,6 @@ def _facts(
         .join(seen, on=keys, how="left")
         .rows(named=True)
     ]
-
-
-def _by_ticket(moved: Mapping[tuple[str, str], int]) -> dict[str, list[tuple[str, str, int]]]:
-    found: dict[str, list[tuple[str, str, int]]] = {}
-    for pair, findings in sorted(moved.items()):
-        for name in set(pair):
-            found.setdefault(name, []).append((*pair, findings))
-    return found
-
-
-def _with_partners(
-    facts: TicketFacts,
-    iterations: Mapping[tuple[str, int], Iteration],
-    partners: Mapping[str, list[tuple[str, str, int]]],
-) -> TicketFacts:
-    """The ticket tells where its findings came from and went, so its digest changes with that."""
-    name = identifier(facts.category, facts.range, iterations[facts.range, facts.ordinal].label)
-    return replace(facts, digest=f"{facts.digest} {partners[name]}") if name in partners else facts
 
 
 def closings(rows: Iterable[TicketRow]) -> pl.DataFrame:
