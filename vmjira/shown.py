@@ -31,6 +31,41 @@ def show_inspection(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
             out.print(f"{each['path']}: {warning}", style="yellow", markup=False, highlight=False)
 
 
+def show_adoption(out: Console, found: Mapping[str, Any], *, done: bool) -> None:
+    """The backlog by range, what it makes, and what follows."""
+    cap = f"cap {found['cap']}"
+    columns = ["range", "#hosts", "#vulnerable", "#findings", "#in no category", "#cells",
+               "#tickets: iteration0", "#silent", f"#{cap}", "#findings without ticket"]  # fmt: skip
+    keys = ("hosts", "vulnerable", "findings", "in_no_category", "cells")
+    rows = (
+        [each["range"] or "(in no range)", *(each[key] for key in keys), *each["tickets"].values(),
+         each["without_ticket"]]
+        for each in found["ranges"]
+    )  # fmt: skip
+    out.print(_table(f"Backlog (adoption mode: {found['mode']})", columns, rows))
+    verb = "are planned" if done else "would be made"
+    words = [f"{found['creates']} tickets {verb}: {_ADOPTION[found['mode']].format(cap=found['cap'])}"]
+    if found["exceeds"]:
+        words.append(
+            f"That is more than the limits allow ({found['exceeds']}), so they are held until you release them."
+        )
+    words.append(
+        "From the next scan on, this backlog counts as known: its hosts are 'remaining', or 'safe' when it is fixed, "
+        "and only what is really new makes tickets."
+    )
+    if not done:
+        words.append("Nothing was stored or sent. `adoption` in policy.yaml chooses the mode.")
+    out.print("\n".join(words), markup=False, highlight=False, soft_wrap=True)
+
+
+_ADOPTION = {
+    "iteration0": "one of iteration 0 for each category and range that has backlog.",
+    "silent": "the backlog is only recorded, and never gets one.",
+    "cap": "at most {cap} a range, for the categories with the most vulnerable hosts; the rest is only recorded, and "
+    "never gets one.",
+}
+
+
 def show_tickets(out: Console, tickets: Sequence[Mapping[str, Any]]) -> None:
     columns = [
         "ticket",

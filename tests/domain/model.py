@@ -119,6 +119,8 @@ class Model:
     def ticket(self, life: Life) -> str | None:
         if life.category is None or life.range is None:
             return None
+        if life.first_iteration == 0:
+            return None  # backlog without ticket
         label = next(one.label for one in self.rounds[life.range] if one.ordinal == life.first_iteration)
         return f"{life.category}.{life.range}.{label}"
 
@@ -239,6 +241,16 @@ class Model:
                 )  # fmt: skip
         self.forget(rules, scan.finished_at)
 
+    def adopt(self, rules: Rules, scan: Scan, ranges: set[str], *, silent: bool) -> None:
+        """`ranges`: those that the scan may touch."""
+        for one in ranges:
+            if not self.rounds[one]:
+                self.begin(one, Round(1, "0", 0, None))
+        self.fold(rules, scan)
+        for life in self.lives:
+            if silent and life.first_iteration == 1 and (life.range or "") in ranges:
+                life.first_iteration = 0
+
     def fold_finding(self, rules, scan, place, *, facts, findings, unmade, rounds) -> None:  # type: ignore[no-untyped-def]
         host, range_, vulnerability = place
         at, authenticated = facts["scanned_at"], facts["authenticated"]
@@ -277,6 +289,8 @@ class Model:
             now.reappeared = life.reappeared + (life.ended_as == "fixed")
             if life.ended_as in ("moved", "accepted"):
                 now.first_seen = life.first_seen
+            if life.ended_as == "moved" and life.first_iteration == 0:
+                now.first_iteration = 0
             now.opened_as = {
                 "fixed": "reappeared", "gone": "found", "moved": "moved", "accepted": "acceptance ended"
             }[life.ended_as]  # fmt: skip
@@ -306,7 +320,8 @@ class Model:
         new = copy(life)
         life.superseded = True
         new.category, new.range, new.opened_as = category, range_, "moved"
-        new.first_iteration, new.last_iteration = rounds[range_], rounds[range_] - 1
+        new.first_iteration = 0 if life.first_iteration == 0 else rounds[range_]
+        new.last_iteration = rounds[range_] - 1
         new.ended_as = new.ended_at = new.ended_iteration = None
         new.previous_ticket = self.ticket(life)
         if seen:

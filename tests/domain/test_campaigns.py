@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from tests.domain.model import Model, Rules
 from tests.domain.samples import day, network, scan
+from vmjira.domain.adoption import adopt
 from vmjira.domain.frames import CATALOGUE, ITERATIONS, KNOWN_HOSTS, LEDGER, SEVERITIES, Scan, check
 from vmjira.domain.iterations import running_ordinals
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.ledger import apply_rules, fold, touched
-from vmjira.domain.rulebook import Acceptance, Category, Policy, Range, Rulebook
+from vmjira.domain.rulebook import Acceptance, AdoptionMode, Category, Policy, Range, Rulebook
+from vmjira.domain.rulebook import Adoption as AdoptionRules
 from vmjira.domain.statistics import host_numbers, own_numbers
 from vmjira.domain.ticket import HostNumbers, OwnNumbers
 
@@ -69,6 +71,12 @@ class NewRules:
     at: float
 
 
+@dataclass(frozen=True)
+class Adoption:
+    scan: Scan
+    mode: AdoptionMode
+
+
 maybe = st.sampled_from([None, True, False])
 ids = st.sampled_from(["a", "b", "p/1"])
 hosts = st.fixed_dictionaries({
@@ -113,8 +121,10 @@ def scans(draw: st.DrawFn, at: float) -> Scan:
 
 
 @st.composite
-def campaigns(draw: st.DrawFn) -> list[Scan | NewRules]:
-    events: list[Scan | NewRules] = [NewRules(0, 0)]
+def campaigns(draw: st.DrawFn) -> list[Scan | NewRules | Adoption]:
+    events: list[Scan | NewRules | Adoption] = [NewRules(0, 0)]
+    if mode := draw(st.sampled_from([None, "silent", "iteration0"])):
+        events.append(Adoption(replace(draw(scans(0)), rescan=True), mode))
     at = 0.0
     for _ in range(draw(st.integers(2, 7))):
         at += draw(st.sampled_from([0.25, 1, 3, 7, 12]))
@@ -130,7 +140,7 @@ def campaigns(draw: st.DrawFn) -> list[Scan | NewRules]:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(campaigns())
-def test_frames_and_model_agree_and_every_promise_holds(events: list[Scan | NewRules]) -> None:
+def test_frames_and_model_agree_and_every_promise_holds(events: list[Scan | NewRules | Adoption]) -> None:
     model, knowledge, now = Model(), Knowledge(), RULES[0]
     for event in events:
         if isinstance(event, NewRules):
@@ -139,6 +149,11 @@ def test_frames_and_model_agree_and_every_promise_holds(events: list[Scan | NewR
             knowledge = changed.knowledge
             model.apply_rules(now, day(event.at), before=last)
             assert_changes_are_named(lives, knowledge.lives, changed.changed)
+        elif isinstance(event, Adoption):
+            book = replace(now.book, policy=replace(now.book.policy, adoption=AdoptionRules(event.mode)))
+            ranges = touched(knowledge.hosts, event.scan, book)
+            knowledge = adopt(knowledge, [event.scan], book).folded.knowledge
+            model.adopt(now, event.scan, ranges, silent=event.mode == "silent")
         else:
             before, folded = knowledge, fold(knowledge, event, now.book)
             knowledge = folded.knowledge

@@ -248,3 +248,26 @@ def test_operations_are_listed_released_retried_and_dropped(vmjira: Vmjira, jira
     vmjira.run("ingest", "--wait", later)
     assert set(jira.by_identifier()) == {"web.boston.2026-W23"}
     assert {row["state"] for row in vmjira.json("operations", "list", "--all")} == {"done", "dropped"}
+
+
+def test_adopt_shows_the_numbers_asks_and_takes_the_backlog_in_once(vmjira: Vmjira, jira: Jira):
+    file = vmjira.scan("a.nessus", week(23), {"10.1.0.1": [SMB, RDP], "10.1.0.2": [APACHE], "10.9.0.1": [SMB]})
+    said = vmjira.run("adopt", "--dry-run", file).stdout
+    for words in ("boston", "(in no range)", "2 tickets would be made", "From the next scan on", "Nothing was stored"):
+        assert words in said
+    numbers = vmjira.json("adopt", "--dry-run", file)
+    assert numbers["tickets"] == {"iteration0": 2, "silent": 0, "cap": 2} and numbers["creates"] == 2
+    assert "--dry-run or --yes" in vmjira.run("adopt", "--json", file, status=2).stderr
+    assert "Aborted" in vmjira.run("adopt", file, status=1).stderr  # nobody answers
+    assert vmjira.json("tickets") == [] and jira.calls() == []
+    done = vmjira.json("adopt", "--yes", file)
+    assert [scan["outcome"] for scan in done["scans"]] == ["adopted"] and len(done["operations"]) == 2
+    assert {name: done[name] for name in numbers} == numbers
+    assert [each["identifier"] for each in vmjira.json("tickets")] == ["web.boston.0", "windows.boston.0"]
+    assert "known already" in vmjira.run("adopt", "--yes", file).stdout
+    assert "nothing to adopt" in vmjira.run("adopt", file).stdout
+    assert "exactly what its scans say" in vmjira.run("replay", "--check").stdout
+    later = vmjira.scan("b.nessus", week(24), {"10.1.0.1": [SMB]})
+    vmjira.run("ingest", later)
+    again = vmjira.scan("c.nessus", week(25), {"10.1.0.1": [SMB]})
+    assert "adopt: boston has rounds of scanning already" in vmjira.run("adopt", "--yes", again, status=1).stderr

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow, TopHost
+from vmjira.domain.ticket import CellNumbers, HostNumbers, Moved, OwnNumbers, TicketRow, TopHost
 from vmjira.flows.ports import (
     AttachmentRow,
     Conflict,
@@ -327,3 +327,13 @@ def test_of_a_mark_only_the_last_time_counts(store: SqlStore):
         unit.put_mark(Mark("reconciled", NOON + timedelta(hours=1), {"looked_at": 3}))
     with store.reading() as unit:
         assert unit.mark("reconciled") == Mark("reconciled", NOON + timedelta(hours=1), {"looked_at": 3})
+
+
+def test_what_moved_is_found_from_both_ends_and_a_pair_is_kept_once(store: SqlStore):
+    with store.begin() as unit:
+        unit.put_moved([Moved("a", "b", 1), Moved("b", "c", 2)])
+        unit.put_moved([Moved("a", "b", 5)])
+    with store.reading() as unit:
+        assert unit.moved("b") == [Moved("a", "b", 5), Moved("b", "c", 2)]
+        assert unit.moved("c") == [Moved("b", "c", 2)] and unit.moved("d") == []
+        assert len(unit.moved()) == 2

@@ -76,7 +76,7 @@ LEDGER: Schema = {
     "severity": Severity,
     "ports": pl.List(pl.String()),
     "first_seen": Time,
-    "first_iteration": pl.Int32(),
+    "first_iteration": pl.Int32(),  # 0 (`iterations.BACKLOG`): recorded by an adoption, never gets a ticket
     "last_seen": Time,
     "last_iteration": pl.Int32(),
     "last_authenticated": pl.Boolean(),

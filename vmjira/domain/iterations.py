@@ -14,6 +14,12 @@ from vmjira.domain.ticket import Iteration
 NO_RANGE = ""  #: stands for "in no range" where a name of a range is a key
 DEFAULT_CADENCE: Cadence = "week"
 
+#: The iteration of what an adoption finds: before all others, and no cadence gives its label.
+ZERO = Iteration(1, "0", 0)
+#: `first_iteration` of lives that never get a ticket: backlog that an adoption only recorded. It is before iteration 0,
+#: and no iteration itself.
+BACKLOG = 0
+
 
 def period(cadence: Cadence, day: date) -> Iteration:
     """The day, ISO week or month that holds `day`; `ordinal` is that of its first day."""
@@ -58,6 +64,12 @@ def assign(
         if chosen not in past:
             added.append((name, chosen.ordinal, chosen.label, chosen.number))
     return pl.concat([iterations, pl.DataFrame(added, schema=ITERATIONS, orient="row")]), rounds
+
+
+def begin_at_zero(iterations: pl.DataFrame, ranges: Iterable[str]) -> pl.DataFrame:
+    """ITERATIONS in which those of the `ranges` that had no iteration are in iteration 0."""
+    rows = [(name, ZERO.ordinal, ZERO.label, ZERO.number) for name in sorted(set(ranges) - set(iterations["range"]))]
+    return pl.concat([iterations, pl.DataFrame(rows, schema=ITERATIONS, orient="row")])
 
 
 def ordinals(column: str, by_range: Mapping[str, int]) -> pl.Expr:

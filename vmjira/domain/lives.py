@@ -7,7 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from vmjira.domain.frames import ENDINGS, LEDGER, OPENINGS, Schema, Severity, Time
-from vmjira.domain.iterations import ordinals, running_ordinals
+from vmjira.domain.iterations import BACKLOG, ordinals, running_ordinals
 
 #: What is known of each life now, row by row beside the ledger's; of a life that is not concerned, `at` is null.
 VERDICT: Schema = {
@@ -106,6 +106,19 @@ def ticket_of(lives: pl.DataFrame, iterations: pl.DataFrame) -> pl.Series:
     return named.select(pl.format("{}.{}.{}", "category", "range", "label")).to_series()
 
 
+def moved_between(lives: pl.DataFrame, iterations: pl.DataFrame) -> pl.DataFrame:
+    """source, target, findings: how many findings moved from the ticket of one life to that of the next (`lives`)."""
+    rows = lives.filter(pl.col("opened_as") == "moved", pl.col("previous_ticket").is_not_null())
+    finding = pl.struct("host", "scanner", "vulnerability_id")
+    return (
+        rows.with_columns(source="previous_ticket", target=ticket_of(rows, iterations))
+        .filter(pl.col("target") != pl.col("source"))
+        .group_by("source", "target")
+        .agg(findings=finding.n_unique().cast(pl.Int64))
+        .sort("source", "target")
+    )
+
+
 def _updated(rows: pl.DataFrame) -> pl.DataFrame:
     seen = _CONCERNED & OPEN & pl.col("present") & ~pl.col("moved")
     accepted = _CONCERNED & OPEN & ~pl.col("fixed") & ~pl.col("moved") & _ACCEPTED
@@ -140,6 +153,8 @@ def _successors(rows: pl.DataFrame, iterations: pl.DataFrame) -> pl.DataFrame:
     """The new lives of findings whose last life moved just now, or ended before and was seen again."""
     fixed_before = (pl.col("ended_as") == "fixed").fill_null(value=False)
     keeps_first = pl.col("ended_as").is_null() | pl.col("ended_as").is_in(["moved", "accepted"])
+    moved = pl.col("ended_as").is_null() | (pl.col("ended_as") == "moved")
+    stays_backlog = moved & (pl.col("first_iteration") == BACKLOG)
     seen = pl.col("present")
     opened_as = (
         pl.when(fixed_before)
@@ -158,7 +173,7 @@ def _successors(rows: pl.DataFrame, iterations: pl.DataFrame) -> pl.DataFrame:
         severity="to_severity",
         ports="to_ports",
         first_seen=pl.when(keeps_first).then("first_seen").otherwise("at"),
-        first_iteration="k",
+        first_iteration=pl.when(stays_backlog).then(pl.lit(BACKLOG, pl.Int32)).otherwise("k"),
         last_seen=pl.when(seen).then(pl.max_horizontal("last_seen", "at")).otherwise("last_seen"),
         last_iteration=pl.when(seen).then("k").otherwise(pl.col("k") - 1),
         last_authenticated=pl.when(seen).then("authenticated").otherwise("last_authenticated"),

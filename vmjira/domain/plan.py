@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from vmjira.domain.decide import News, after_data
+from vmjira.domain.iterations import ZERO
 from vmjira.domain.operation import Kind, Operation, count
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook
-from vmjira.domain.ticket import CellNumbers, Iteration, OwnNumbers, TicketRow, identifier
+from vmjira.domain.ticket import CellNumbers, Iteration, Moved, OwnNumbers, TicketRow, identifier
 
 Title = Callable[[Category, Range, Iteration], str]
 
@@ -26,6 +27,7 @@ class Plan:
 
     operations: tuple[Operation, ...] = ()
     tickets: tuple[TicketRow, ...] = ()
+    moved: tuple[Moved, ...] = ()  # what is new, or more than before
 
     def exceeded(self, policy: Policy) -> str | None:
         """Why a person has to look at this plan first; None if it is within the policy's limits."""
@@ -73,6 +75,8 @@ class Situation:
     version: int  # of the ledger
     at: datetime  # the end of the scan (or the time of the rule change), in the policy's time zone
     because: str  # what happened, in words: "scan 'weekly' of 2026-06-05"
+    moved: tuple[Moved, ...] = ()  # what is new, or more than before
+    met: frozenset[frozenset[str]] = frozenset()  # tickets between which findings had moved before
 
 
 def make_plan(situation: Situation, rulebook: Rulebook, title: Title) -> Plan:
@@ -91,7 +95,19 @@ def make_plan(situation: Situation, rulebook: Rulebook, title: Title) -> Plan:
         if planned:
             operations += planned[0]
             rows.append(planned[1])
-    return Plan(tuple(operations), tuple(rows))
+    return Plan((*operations, *_links(situation)), tuple(rows), situation.moved)
+
+
+def _links(situation: Situation) -> Iterator[Operation]:
+    """Between tickets that are there already; one that is made now is linked as it is made."""
+    met = set(situation.met)
+    for each in situation.moved:
+        pair = frozenset((each.source, each.target))
+        source, target = situation.tickets.get(each.source), situation.tickets.get(each.target)
+        if pair not in met and source and target and not (source.gone or target.gone):
+            reason = f"{situation.because}: {count(each.findings, 'finding')} moved here from {each.source}"
+            yield Operation("link", each.target, target.key, reason, {"other": each.source})
+        met.add(pair)
 
 
 def _new(
@@ -104,10 +120,9 @@ def _new(
         raise ValueError(f"open findings in a cell that the rules do not have: {facts.category} × {facts.range}")
     name = identifier(facts.category, facts.range, iteration.label)
     words = title(category, range_, iteration)
-    reason = (
-        f"{situation.because}: {count(facts.own.open, 'finding')} on {count(facts.own.open_hosts, 'host')} "
-        f"first detected in {iteration.label}"
-    )
+    since = "known from the beginning" if iteration == ZERO else f"first detected in {iteration.label}"
+    found = f"{count(facts.own.open, 'finding')} on {count(facts.own.open_hosts, 'host')}"
+    reason = f"{situation.because}: {found} {since}"
     row = TicketRow(
         identifier=name,
         category=facts.category,

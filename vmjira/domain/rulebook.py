@@ -156,6 +156,17 @@ class RescanRules:
     give_up: timedelta = timedelta(days=3)  # a rescan that has not begun, or not ended, after so long
 
 
+AdoptionMode = Literal["iteration0", "silent", "cap"]
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """Which cells of the backlog get a ticket of iteration 0: all, none, or `cap` a range."""
+
+    mode: AdoptionMode = "iteration0"
+    cap: int = 3
+
+
 @dataclass(frozen=True)
 class Policy:
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
@@ -179,6 +190,7 @@ class Policy:
     reminders: Reminders = Reminders()
     retention: Retention = Retention()
     rescan: RescanRules = RescanRules()
+    adoption: Adoption = Adoption()
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,23 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Findings that left a ticket, `source`, and whose next life is in another one; by identifiers."""
+
+    source: str
+    target: str
+    findings: int
+
+
+@dataclass(frozen=True)
+class MovedPart:
+    """The other ticket of findings that moved, and how many did."""
+
+    ticket: Neighbour
+    findings: int
+
+
+@dataclass(frozen=True)
 class HistoryPoint:
     """Host numbers of the cell at one iteration, for the picture."""
 
@@ -194,6 +211,9 @@ class TicketView:
     own_rows: pl.DataFrame  # REPORT: own findings with their state now
     all_rows: pl.DataFrame | None  # REPORT: all open findings of the cell at the iteration; None: frozen, leave as sent
     diff_rows: pl.DataFrame | None  # REPORT: against the last iteration; None: frozen, leave as sent
+    moved_from: tuple[MovedPart, ...] = ()
+    moved_to: tuple[MovedPart, ...] = ()
+    adopted: bool = False  # its range began with a backlog, iteration 0
     enriched: bool = False  # catalogues of exploitation are in use: the columns EXPLOITED tell something
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))  # in which times are shown
 

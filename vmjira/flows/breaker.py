@@ -30,9 +30,9 @@ def note(unit: Unit, outcome: Outcome, scan: ScanRow, policy: Policy, *, now: da
         if known:
             unit.update_operation(known.id, reason=reason, details=details)
         else:
-            version = outcome.base.version
-            id = f"{BREAKER}:{trip.range}:{scan.scanner}:{version}"
-            row = OperationRow(id, BREAKER, trip.range, reason, details, "held", f"v{version}", planned_at=now)
+            id = f"{BREAKER}:{trip.range}:{scan.scanner}:scan{scan.id}"
+            plan = f"v{outcome.base.version}"
+            row = OperationRow(id, BREAKER, trip.range, reason, details, "held", plan, planned_at=now)
             unit.add_operations([row])
     for name in outcome.healed & held.keys():
         answer = f"the {_named(scan, policy)} has again what was missing"

@@ -6,17 +6,20 @@ changes something, and cleared when its outcome is known. Whoever finds it set l
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 
 import structlog
 
 from vmjira.domain.plan import neighbours
-from vmjira.domain.ticket import TicketRow
+from vmjira.domain.ticket import TicketRow, TicketView
 from vmjira.errors import StoreUnavailable, TicketGone, TrackerUnavailable, VmjiraError
 from vmjira.flows import life
+from vmjira.flows.moved import partners
 from vmjira.flows.operations import new_operation
-from vmjira.flows.ports import Draft, Issue, OperationRow, OperationState, Outside
+from vmjira.flows.ports import Draft, Issue, OperationRow, OperationState, Outside, Unit
 from vmjira.flows.repairs import REPAIRS, retire
 from vmjira.flows.rules import rules_in_force
 from vmjira.flows.show import Content, Job, begin, render, show
@@ -115,7 +118,6 @@ _HANDLERS = {
 
 def _draft(job: Job, content: Content) -> Draft:
     view, rules = content.view, content.view.range.ticket
-    neighbour_keys = [each.key for each in (view.previous, view.next) if each and each.key]
     return Draft(
         identifier=view.identifier,
         summary=job.row.title,
@@ -123,8 +125,14 @@ def _draft(job: Job, content: Content) -> Draft:
         rules=replace(rules, fields=job.outside.renderer.fields(view, rules.fields)),
         priority=view.category.priority,
         due=view.due,
-        links=tuple(neighbour_keys),
+        links=tuple(_others(view)),
     )
+
+
+def _others(view: TicketView) -> list[str]:
+    """Keys of the tickets to link with."""
+    near = [view.previous, view.next, *(part.ticket for part in (*view.moved_from, *view.moved_to))]
+    return list(dict.fromkeys(each.key for each in near if each and each.key))
 
 
 def _made_before(job: Job) -> Issue | None:
@@ -150,28 +158,50 @@ def _made_before(job: Job) -> Issue | None:
 
 
 def _record_created(job: Job, key: str, issue_id: str, sent: Content | None) -> TicketRow:
-    """Remember the key, and have the neighbours show it: in the same transaction."""
+    """Remember the key, and have those that name the ticket show it: in the same transaction."""
     digest = sent.digest if sent else ""
     changes = {"key": key, "issue_id": issue_id, "description": digest, "described": digest}
     with job.outside.store.begin() as unit:
         unit.update_ticket(job.row.identifier, **changes, status_category="new")
-        cell = unit.tickets(ranges=[job.row.range])
-        waiting = unit.unstarted_updates()
-        follow = [
-            new_operation(
-                "update",
-                other.identifier,
-                f"{key} is its {side} ticket",
-                plan=job.operation.plan,
-                now=job.outside.clock(),
-                after=job.row.identifier,
-            )
-            for side, other in zip(("next", "previous"), neighbours(job.row, cell), strict=True)
-            if other and other.key and other.identifier not in waiting
-        ]
+        follow = [*_updates(job, unit, key), *_late_links(job, unit, _others(sent.view) if sent else ())]
         unit.add_operations(follow)
         job.outside.queue.put(unit, follow)
     return replace(job.row, key=key, issue_id=issue_id, description=digest)
+
+
+def _updates(job: Job, unit: Unit, key: str) -> list[OperationRow]:
+    """Of the tickets in the tracker that name this one; not of those whose update has not begun anyway."""
+    near = zip(("next", "previous"), neighbours(job.row, unit.tickets(ranges=[job.row.range])), strict=True)
+    why = {other: f"{key} is its {side} ticket" for side, other in near if other}
+    for each in chain(*partners(unit, job.row.identifier)):
+        why.setdefault(each.row, f"findings moved between it and {key}")
+    waiting = unit.unstarted_updates()
+    return [_follow(job, "update", other, reason) for other, reason in why.items()
+            if other.key and other.identifier not in waiting]  # fmt: skip
+
+
+def _late_links(job: Job, unit: Unit, linked: Collection[str]) -> list[OperationRow]:
+    """With tickets that had no key when this one was sent, as both were made at the same time."""
+    others = {each.row.identifier: each.row for each in chain(*partners(unit, job.row.identifier))}
+    return [
+        replace(
+            _follow(job, "link", job.row, f"findings moved between it and {other.key}", after=other.identifier),
+            details={"other": other.identifier},
+        )
+        for other in others.values()
+        if other.key and other.key not in linked
+    ]
+
+
+def _follow(job: Job, operation: str, row: TicketRow, reason: str, *, after: str = "") -> OperationRow:
+    return new_operation(
+        operation,
+        row.identifier,
+        reason,
+        plan=job.operation.plan,
+        now=job.outside.clock(),
+        after=after or job.row.identifier,
+    )
 
 
 # --- small things -----------------------------------------------------------------------------------------------------

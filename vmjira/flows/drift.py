@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby, pairwise
 from typing import Any
 
-from vmjira.domain.ticket import TicketRow, labels
+from vmjira.domain.ticket import Moved, TicketRow, labels
 from vmjira.flows.ports import AttachmentRow, Issue
 
 
@@ -67,14 +67,19 @@ def lost_files(known: Sequence[AttachmentRow], issue: Issue) -> list[AttachmentR
 
 
 def lost_links(
-    tickets: Iterable[TicketRow], links: Mapping[str, frozenset[str]]
+    tickets: Iterable[TicketRow], moved: Iterable[Moved], links: Mapping[str, frozenset[str]]
 ) -> Iterator[tuple[TicketRow, TicketRow]]:
-    """Neighbours in a cell, the newer first, that are not linked. `links`: what is known, by identifier."""
+    """Neighbours in a cell, the newer first, and tickets between which findings moved, that are not linked.
+
+    `links`: what is known, by identifier.
+    """
     living = sorted((row for row in tickets if not row.gone), key=lambda row: (*_cell(row), row.ordinal))
-    for _, cell in groupby(living, _cell):
-        for older, newer in pairwise(cell):
-            if older.key and newer.key and not _linked(older, newer, links):
-                yield newer, older
+    named = {row.identifier: row for row in living}
+    pairs = [pair for _, cell in groupby(living, _cell) for pair in pairwise(cell)]
+    pairs += [(named[each.source], named[each.target]) for each in moved if {each.source, each.target} <= named.keys()]
+    for older, newer in {frozenset((one.identifier, other.identifier)): (one, other) for one, other in pairs}.values():
+        if older.key and newer.key and not _linked(older, newer, links):
+            yield newer, older
 
 
 def _cell(row: TicketRow) -> tuple[str, str]:

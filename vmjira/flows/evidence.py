@@ -19,6 +19,7 @@ from vmjira.domain.statistics import latest
 from vmjira.domain.ticket import STATES, TicketRow
 from vmjira.errors import Unknown
 from vmjira.flows.knowledge import HOSTS, ITERATION_NAMES, VULNERABILITIES, part_name
+from vmjira.flows.moved import moved_json
 from vmjira.flows.ports import Store, Unit
 from vmjira.flows.present import ticket_json
 from vmjira.flows.rescanning import of_ticket
@@ -49,11 +50,13 @@ def ticket(store: Store, identifier: str, rulebook: Rulebook, today: date) -> di
         rows = [each for each in unit.tickets(ranges=[row.range]) if each.category == row.category]
         sent = [each.name for each in unit.attachments(row.identifier)]
         rescans = of_ticket(unit, row.identifier)
+        moved = moved_json(unit, row.identifier)
     past = [each for each in cells if each.ordinal <= row.ordinal][-HISTORY:]
     mine = past[-1] if past and past[-1].ordinal == row.ordinal else None
     category = rulebook.category(row.category)
     return {
         **ticket_json(row, mine, rows),
+        **moved,
         "created_at": row.created_at,
         "due": row.due,
         "overdue": overdue(row, today),

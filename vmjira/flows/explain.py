@@ -11,6 +11,7 @@ import polars as pl
 from vmjira.domain.acceptance import accepted_until, ends_at
 from vmjira.domain.classify import newest
 from vmjira.domain.frames import Time
+from vmjira.domain.iterations import BACKLOG, ZERO
 from vmjira.domain.reasons import Look, conditions, evidence, identity, networks
 from vmjira.domain.rulebook import Acceptance, Rulebook
 from vmjira.domain.ticket import identifier
@@ -211,6 +212,7 @@ def _finding(
         else "no condition takes it",
         "state": _state(row, running.get(range_)),
         "ticket": identifier(row["category"], row["range"], first) if cell and first else None,
+        "ticket because": _ticket_because(row, first),
         "previous ticket": row["previous_ticket"],
         "opened as": row["opened_as"],
         "first seen": str(row["first_seen"]),
@@ -222,6 +224,14 @@ def _finding(
         "ports": ", ".join(row["ports"] or []),
         "came back": row["reappeared"],
     }
+
+
+def _ticket_because(row: dict[str, Any], first: str | None) -> str:
+    if row["first_iteration"] == BACKLOG:
+        return "none: it is backlog of iteration 0, which the policy's `adoption` only recorded"
+    if not (row["category"] and row["range"]):
+        return "none: no category takes it" if row["range"] else "none: its host is in no range"
+    return "it was there when its range was adopted" if first == ZERO.label else f"first detected in {first}"
 
 
 def _state(row: dict[str, Any], running: int | None) -> str:

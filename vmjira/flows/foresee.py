@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,15 +14,19 @@ import polars as pl
 
 from vmjira.domain import ledger
 from vmjira.domain.acceptance import accept, reopen_accepted
+from vmjira.domain.adoption import Adopted, adopt
 from vmjira.domain.breaker import Trip
 from vmjira.domain.classify import newest
 from vmjira.domain.digest import digests
 from vmjira.domain.frames import MOVES, Scan, Schema, Time, empty
+from vmjira.domain.iterations import BACKLOG
 from vmjira.domain.ledger import Folded
+from vmjira.domain.lives import moved_between
+from vmjira.domain.operation import count
 from vmjira.domain.plan import Plan, Situation, TicketFacts, Title, make_plan
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.statistics import host_numbers, own_numbers, refuted, top_hosts
-from vmjira.domain.ticket import CellNumbers, HostNumbers, Iteration, OwnNumbers, TicketRow, TopHost
+from vmjira.domain.ticket import CellNumbers, HostNumbers, Iteration, Moved, OwnNumbers, TicketRow, TopHost
 from vmjira.flows.knowledge import (
     BEFORE,
     EXPLOITS,
@@ -69,6 +73,15 @@ def foresee_scan(base: Base, scan: Scan, rulebook: Rulebook, title: Title) -> Ou
     folded = ledger.fold(base.knowledge(ranges), scan, rulebook)
     at = scan.finished_at.astimezone(rulebook.policy.timezone)
     return _outcome(base, folded, Change(rulebook, title, at, f"{scan.scanner} scan of {at:%Y-%m-%d %H:%M}"))
+
+
+def foresee_adoption(base: Base, scans: Sequence[Scan], rulebook: Rulebook, title: Title) -> tuple[Outcome, Adopted]:
+    """The scans, the oldest end first, become iteration 0 of their ranges."""
+    ranges = {name for scan in scans for name in ledger.touched(base.part(HOSTS), scan, rulebook)}
+    adopted = adopt(base.knowledge(ranges), scans, rulebook)
+    at = scans[-1].finished_at.astimezone(rulebook.policy.timezone)
+    because = f"adoption of {count(len(scans), 'scan')} up to {at:%Y-%m-%d %H:%M}"
+    return _outcome(base, adopted.folded, Change(rulebook, title, at, because)), adopted
 
 
 def foresee_belief(base: Base, scan: Scan, rulebook: Rulebook, title: Title, ranges: Collection[str]) -> Outcome:
@@ -127,6 +140,9 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
             mine[name] = frame.filter(pl.col("category").is_not_null())
             cells += _cells(mine[name], name, iterations[name, running[name]], known.hosts, change.rulebook)
 
+    pairs = moved_between(pl.concat([known.lives.clear(), *mine.values()]), known.iterations)
+    moved = [Moved(*row) for row in pairs.iter_rows() if base.moved.get(row[:2]) != row[2]]
+
     def planned(tickets: Mapping[str, TicketRow]) -> Outcome:
         facts = [each for name, frame in mine.items() for each in _facts(frame, name, running, tickets.values())]
         situation = Situation(
@@ -138,9 +154,11 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
             version=base.version + 1,
             at=change.at,
             because=change.because,
+            moved=tuple(moved),
+            met=frozenset(frozenset(pair) for pair in base.moved),
         )
         plan = make_plan(situation, change.rulebook, change.title)
-        after = replace(base, tickets=tickets).after(parts, plan.tickets, cells)
+        after = replace(base, tickets=tickets).after(parts, plan, cells)
         return Outcome(
             base=after,
             parts=parts,
@@ -186,6 +204,7 @@ def _cells(
 def _facts(
     lives: pl.DataFrame, range_: str, running: Mapping[str, int], tickets: Collection[TicketRow]
 ) -> list[TicketFacts]:
+    lives = lives.filter(pl.col("first_iteration") != BACKLOG)
     keys = ["category", "first_iteration"]
     closed = closings(row for row in tickets if row.range == range_ and row.closing == "waiting")
     seen = refuted(lives, closed).drop("range")

@@ -76,7 +76,7 @@ def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[st
         outcome = foresee_scan(base, scan, rulebook, titles(outside, rulebook))
         folder = f"scans/{scan.digest[:16]}-{uuid4().hex[:8]}"
         outside.store.keep_scan(scan, folder)
-        row = _scan_row(file, scan, folder, outside)
+        row = scan_row(file, scan, folder, outside)
 
         def record(unit: Unit, row: ScanRow = row, outcome: Outcome = outcome, rulebook: Rulebook = rulebook) -> int:
             id = unit.add_scan(row)
@@ -135,7 +135,7 @@ def adopt_rules(outside: Outside, load_rules: LoadRules, report: Report) -> str:
     return verdict.words
 
 
-def _scan_row(file: Path, scan: Scan, folder: str, outside: Outside) -> ScanRow:
+def scan_row(file: Path, scan: Scan, folder: str, outside: Outside) -> ScanRow:
     return ScanRow(
         id=0, digest=scan.digest, scanner=scan.scanner, format=scan.format, name=file.name, path=folder,
         started_at=scan.started_at, finished_at=scan.finished_at, hosts=scan.hosts.height,

@@ -36,7 +36,7 @@ def keep(
     for name, path in paths.items():
         outside.store.write(path, outcome.parts[name])
     while True:
-        held = outcome.plan.exceeded(rulebook.policy) if event.kind == "scan" else None
+        held = outcome.plan.exceeded(rulebook.policy) if event.kind in ("scan", "adopt") else None
         rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
         with outside.store.begin() as unit:
             fresh = unit.tickets(ranges={row.range for row in outcome.plan.tickets})
@@ -48,6 +48,7 @@ def keep(
                 unit.move_ledger(replace(event, scan=record(unit)), paths)
                 unit.put_cell_numbers(outcome.cells)
                 unit.put_tickets(outcome.plan.tickets)
+                unit.put_moved(outcome.plan.moved)
                 stored = commit(outside, unit, rows)
                 break
         outcome = outcome.again(tickets)

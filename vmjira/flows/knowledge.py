@@ -14,6 +14,7 @@ import polars as pl
 
 from vmjira.domain.frames import BASELINE, CATALOGUE, CVES, EXPLOITATION, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
 from vmjira.domain.knowledge import Knowledge
+from vmjira.domain.plan import Plan
 from vmjira.domain.ticket import CellNumbers, Iteration, TicketRow
 from vmjira.flows.ports import EnrichmentRow, Store
 
@@ -38,6 +39,7 @@ class Base:
     names: frozenset[str]  # parts that exist
     tickets: Mapping[str, TicketRow] = field(default_factory=dict)
     cells: Mapping[tuple[str, str, int], CellNumbers] = field(default_factory=dict)
+    moved: Mapping[tuple[str, str], int] = field(default_factory=dict)  # findings, by source and target
     enrichment: str | None = None  # digest of the catalogues of exploitation that a change takes from, …
     cves: Callable[[], pl.DataFrame] = field(default=partial(empty, CVES))  # … and what they tell
 
@@ -58,16 +60,15 @@ class Base:
     def ranges(self) -> set[str]:
         return {range_name(name) for name in self.names - set(_COMMON)}
 
-    def after(
-        self, parts: Mapping[str, pl.DataFrame], tickets: Collection[TicketRow], cells: Collection[CellNumbers]
-    ) -> Base:
+    def after(self, parts: Mapping[str, pl.DataFrame], plan: Plan, cells: Collection[CellNumbers]) -> Base:
         before = self.part
         return replace(
             self,
             version=self.version + 1,
             part=lambda name: parts[name] if name in parts else before(name),
             names=self.names | set(parts),
-            tickets={**self.tickets, **{row.identifier: row for row in tickets}},
+            tickets={**self.tickets, **{row.identifier: row for row in plan.tickets}},
+            moved={**self.moved, **{(each.source, each.target): each.findings for each in plan.moved}},
             cells={**self.cells, **{(cell.category, cell.range, cell.ordinal): cell for cell in cells}},
         )
 
@@ -97,12 +98,13 @@ def load(store: Store, version: int | None = None) -> Base:
         number = unit.ledger_version() if version is None else version
         tickets = {row.identifier: row for row in unit.tickets()}
         cells = {(cell.category, cell.range, cell.ordinal): cell for cell in unit.cell_numbers()}
+        moved = {(each.source, each.target): each.findings for each in unit.moved()}
         newest = unit.enrichment()
 
     def part(name: str) -> pl.DataFrame:
         return store.scan(paths[name]).collect() if name in paths else empty(_COMMON.get(name, LEDGER))
 
-    return enriched(Base(number, part, frozenset(paths), tickets, cells), store, newest)
+    return enriched(Base(number, part, frozenset(paths), tickets, cells, moved), store, newest)
 
 
 def enriched(base: Base, store: Store, row: EnrichmentRow | None) -> Base:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from uuid import uuid4
 
 import polars as pl
@@ -23,6 +24,7 @@ from vmjira.flows import rescan
 from vmjira.flows.foresee import closings, foresee_acceptance
 from vmjira.flows.keep import keep, titles
 from vmjira.flows.knowledge import load, part_name
+from vmjira.flows.moved import partners
 from vmjira.flows.operations import commit, new_operation, rows_of
 from vmjira.flows.ports import AcceptanceRow, Conflict, EventRow, Issue, OperationRow, Outside, StatusChange, Unit
 from vmjira.flows.show import fingerprint
@@ -135,15 +137,16 @@ def _put(outside: Outside, unit: Unit, look: Look, record: Record) -> list[str]:
 
 
 def _neighbours_follow(outside: Outside, unit: Unit, look: Look, plan: str) -> list[OperationRow]:
-    """Tickets before and after name this one by its key."""
+    """Tickets before and after, and those between which findings moved, name this one by its key."""
     before, after = look.row, look.decision.row
     if (before.key, before.gone) == (after.key, after.gone):
         return []
     reason = f"{before.key} {'was deleted' if after.gone else f'is now {after.key}'}"
     cell = unit.tickets(ranges=[before.range])
+    moved = [each.row for each in chain(*partners(unit, before.identifier))]
     return [
         new_operation("update", other.identifier, reason, plan=plan, now=outside.clock(), after=before.identifier)
-        for other in neighbours(before, cell)
+        for other in dict.fromkeys([*neighbours(before, cell), *moved])
         if other and other.key
     ]
 

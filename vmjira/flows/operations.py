@@ -46,7 +46,9 @@ def rows_of(
 ) -> list[OperationRow]:
     return [
         replace(
-            new_operation(each.operation, each.identifier, each.reason, plan=plan, now=now),
+            new_operation(
+                each.operation, each.identifier, each.reason, plan=plan, now=now, after=each.details.get("other", "")
+            ),
             details=each.details,
             state=state,
         )

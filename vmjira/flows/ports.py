@@ -14,7 +14,7 @@ import polars as pl
 from vmjira.domain.frames import Scan
 from vmjira.domain.rescan import RequestState, RescanRequest, RescanRow, RunState
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook, TicketRules
-from vmjira.domain.ticket import CellNumbers, Iteration, StatusCategory, TicketRow, TicketView
+from vmjira.domain.ticket import CellNumbers, Iteration, Moved, StatusCategory, TicketRow, TicketView
 from vmjira.flows.looking import Act, Looking
 
 # --- the tracker ------------------------------------------------------------------------------------------------------
@@ -306,11 +306,12 @@ class EventRow:
     """What changed the ledger, in order; replaying them rebuilds it."""
 
     version: int  # of the ledger after it
-    kind: Literal["scan", "rules", "accept", "unaccept"]
-    scan: int | None
+    kind: Literal["scan", "adopt", "rules", "accept", "unaccept"]
+    scan: int | None  # of the kind `scan`
     rules: str  # digest of the rules in force
     at: datetime | None = None  # of everything but a scan
-    details: Mapping[str, Any] = field(default_factory=dict)  # of an acceptance: category, range, ordinal, until
+    #: Of an acceptance: category, range, ordinal, until. Of an adoption: scans, their digests in order.
+    details: Mapping[str, Any] = field(default_factory=dict)
     enrichment: str | None = None  # digest of the newest catalogues of exploitation when it happened
 
 
@@ -500,6 +501,12 @@ class Unit(Protocol):
         closed_at, closing, reopened, noted."""
 
     def update_ticket(self, identifier: str, **changes: Any) -> None: ...
+    def put_moved(self, rows: Iterable[Moved]) -> None:
+        """Add rows, or give those that are there another number."""
+
+    def moved(self, identifier: str | None = None) -> list[Moved]:
+        """From or to that ticket; without one, all."""
+
     def attachments(self, identifier: str) -> list[AttachmentRow]: ...
     def put_attachments(self, identifier: str, rows: Sequence[AttachmentRow], *, removed: Sequence[str] = ()) -> None:
         """Add rows; forget those whose attachment_id is in `removed`."""

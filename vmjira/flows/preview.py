@@ -10,6 +10,7 @@ import polars as pl
 
 from vmjira.domain.breaker import Trip
 from vmjira.domain.frames import SEVERITIES, Scan
+from vmjira.domain.iterations import BACKLOG
 from vmjira.domain.limits import rules_exceeded
 from vmjira.domain.plan import Plan
 from vmjira.domain.preview import condition, coverage, notes, overlaps, placed, unowned, untaken, untaken_total
@@ -157,7 +158,7 @@ def _moves(outcome: Outcome, base: Base, rulebook: Rulebook, before: Rulebook) -
     rows = [
         {
             "from": place(row["category"], row["range"], row["first_iteration"], before),
-            "to": place(row["to_category"], row["to_range"], running.get(row["to_range"] or ""), rulebook),
+            "to": place(row["to_category"], row["to_range"], _iteration(row, running), rulebook),
             "findings": row["findings"],
             "hosts": row["hosts"],
             "examples": row["examples"],
@@ -166,10 +167,18 @@ def _moves(outcome: Outcome, base: Base, rulebook: Rulebook, before: Rulebook) -
     ]
     return {
         "findings": int(moves["findings"].sum()),
-        "tickets": moves.drop_nulls(["category", "range"]).select("category", "range", "first_iteration").n_unique(),
+        "tickets": moves.filter(pl.col("first_iteration") != BACKLOG)
+        .drop_nulls(["category", "range"])
+        .select("category", "range", "first_iteration")
+        .n_unique(),
         "total": moves.height,
         "top": rows,
     }
+
+
+def _iteration(move: Mapping[str, Any], running: Mapping[str, int]) -> int | None:
+    """The one whose ticket they go into (a row of MOVES); none for backlog without a ticket."""
+    return None if move["first_iteration"] == BACKLOG else running.get(move["to_range"] or "")
 
 
 def _unowned(hosts: pl.DataFrame) -> dict[str, Any]:

@@ -171,7 +171,7 @@ class _Run:
 
     def _unlinked(self) -> list[tuple[TicketRow, TicketRow]]:
         with self.outside.store.reading() as unit:
-            return list(lost_links(unit.tickets(), self.links))
+            return list(lost_links(unit.tickets(), unit.moved(), self.links))
 
     def _loose_ends(self) -> list[TicketRow]:
         return [row for pair in self._unlinked() for row in pair if row.identifier not in self.links]

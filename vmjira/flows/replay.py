@@ -8,7 +8,7 @@ import polars as pl
 
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
-from vmjira.flows.foresee import foresee_acceptance, foresee_belief, foresee_rules, foresee_scan
+from vmjira.flows.foresee import foresee_acceptance, foresee_adoption, foresee_belief, foresee_rules, foresee_scan
 from vmjira.flows.keep import titles
 from vmjira.flows.knowledge import Base, enriched, load, nothing
 from vmjira.flows.ports import Outside
@@ -21,6 +21,7 @@ def rebuild(outside: Outside) -> Base:
         events, scans = unit.events(), {row.id: row for row in unit.scans()}
         rows = {event.rules: unit.rules(event.rules) for event in events}
         versions = {row.digest: row for row in unit.enrichments()}
+    by_digest = {row.digest: row for row in scans.values()}
     base, before = nothing(), Rulebook()
     for event in events:
         row = rows[event.rules]
@@ -37,6 +38,9 @@ def rebuild(outside: Outside) -> Base:
                 else foresee_scan(base, scan, rulebook, words)
             )
             base = outcome.base
+        elif event.kind == "adopt":
+            adopted = [outside.store.load_scan(by_digest[digest]) for digest in event.details["scans"]]
+            base = foresee_adoption(base, adopted, rulebook, words)[0].base
         elif event.kind in ("accept", "unaccept"):
             base = foresee_acceptance(base, event, rulebook, words).base
         else:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import polars as pl
 
 from vmjira.domain.frames import ENDINGS, EXPLOITATION, LEDGER, empty
+from vmjira.domain.iterations import ZERO
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.plan import neighbours
 from vmjira.domain.report import all_rows, diff_rows, own_rows
@@ -20,6 +21,7 @@ from vmjira.domain.ticket import (
     HistoryPoint,
     HostNumbers,
     Iteration,
+    MovedPart,
     Neighbour,
     Source,
     TicketRow,
@@ -34,6 +36,7 @@ from vmjira.flows.knowledge import (
     part_name,
     running_of,
 )
+from vmjira.flows.moved import Partner, partners
 from vmjira.flows.ports import Store
 
 #: The lists that are attached to a ticket.
@@ -52,6 +55,7 @@ class _Kept:
     then_parts: Mapping[str, str]
     cells: Sequence[CellNumbers]
     tickets: Sequence[TicketRow]
+    moved: tuple[list[Partner], list[Partner]]
 
 
 def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
@@ -75,6 +79,8 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
         due=row.due,
         previous=_neighbour(previous),
         next=_neighbour(following),
+        moved_from=_parts(kept.moved[0]),
+        moved_to=_parts(kept.moved[1]),
         then=mine.numbers if mine else HostNumbers(),
         own=row.own,
         top=mine.top if mine else (),
@@ -84,6 +90,7 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
         own_rows=own_rows(now, *place),
         all_rows=all_rows(then, *place) if then else None,
         diff_rows=diff_rows(then, *place) if then else None,
+        adopted=iterations_of(now.iterations).get((row.range, ZERO.ordinal)) == ZERO,
         enriched=EXPLOITS in kept.parts,
         zone=rulebook.policy.timezone,
     )
@@ -137,6 +144,7 @@ def _read(store: Store, row: TicketRow) -> _Kept:
             then_parts=unit.ledger_parts(row.ledger),
             cells=[cell for cell in unit.cell_numbers(ranges=[row.range]) if cell.category == row.category],
             tickets=[each for each in unit.tickets(ranges=[row.range]) if each.category == row.category],
+            moved=partners(unit, row.identifier),
         )
 
 
@@ -165,6 +173,12 @@ def _then(store: Store, kept: _Kept, row: TicketRow, now: Knowledge, running: It
 
 def _neighbour(row: TicketRow | None) -> Neighbour | None:
     return Neighbour(row.identifier, row.title, row.key) if row else None
+
+
+def _parts(others: Sequence[Partner]) -> tuple[MovedPart, ...]:
+    return tuple(
+        MovedPart(Neighbour(each.row.identifier, each.row.title, each.row.key), each.findings) for each in others
+    )
 
 
 def _sources(store: Store, parts: Mapping[str, str], range_: str) -> tuple[Source, ...]:

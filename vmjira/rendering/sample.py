@@ -9,12 +9,14 @@ from typing import Any
 import polars as pl
 
 from vmjira.domain.frames import empty
+from vmjira.domain.iterations import ZERO
 from vmjira.domain.rulebook import Category, Range
 from vmjira.domain.ticket import (
     REPORT,
     HistoryPoint,
     HostNumbers,
     Iteration,
+    MovedPart,
     Neighbour,
     OwnNumbers,
     Source,
@@ -39,6 +41,8 @@ FULL = TicketView(
     due=date(2026, 6, 19),
     previous=Neighbour("ms-exploitable.boston.2026-W22", "Windows bulletins – Boston Office – Scan 22", "VM-22"),
     next=Neighbour("ms-exploitable.boston.2026-W24", "Windows bulletins – Boston Office – Scan 24", None),
+    moved_from=(MovedPart(Neighbour("windows.boston.2026-W21", "Windows updates – Boston – Scan 21", "VM-21"), 4),),
+    moved_to=(MovedPart(Neighbour("windows.lab.2026-W24", "Windows updates – Laboratory – Scan 24", None), 3),),
     then=_NUMBERS,
     own=OwnNumbers(total=45, fixed=30, open=9, unverified=2, moved=3, gone=2, accepted=1, hosts=14, open_hosts=6),
     top=(TopHost("ip:10.1.2.3", "10.1.2.3", "pc-7.example.com", 35, 4), TopHost("mac:00:00", None, None, 10, 1)),
@@ -55,6 +59,8 @@ BARE = replace(
     due=None,
     previous=None,
     next=None,
+    moved_from=(),
+    moved_to=(),
     then=HostNumbers(),
     own=OwnNumbers(),
     top=(),
@@ -64,6 +70,7 @@ BARE = replace(
     running=FULL.iteration,
 )
 FRESH = replace(FULL, running=FULL.iteration, own=OwnNumbers(total=1, open=1, hosts=1, open_hosts=1))
+ADOPTED = replace(FRESH, iteration=ZERO, running=ZERO, adopted=True)
 
 _LINE = "pc-7.example.com 10.1.2.3: SMB flaw; last seen 2026-06-12 04:00, after the closing"
 
@@ -93,9 +100,9 @@ WITHOUT_TICKET = ("comment_created_notes.j2", "comment_refused.j2", "comment_dup
 
 
 def render_samples(templates: Templates, name: str) -> list[Problem]:
-    """The problems that the template `name` has with a ticket that has everything, with a bare and with a fresh one."""
+    """The problems of the template `name` with a ticket that has everything, a bare one, a fresh one and a backlog."""
     problems: list[Problem] = []
-    for view in (FULL, BARE, FRESH):
+    for view in (FULL, BARE, FRESH, ADOPTED):
         try:
             templates.render(name, _values(name, view) | TEMPLATES[name])
         except RulesInvalid as error:

@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 
 from vmjira.domain.frames import ENDINGS
-from vmjira.domain.ticket import Neighbour, TicketView, TopHost
+from vmjira.domain.iterations import ZERO
+from vmjira.domain.ticket import MovedPart, Neighbour, TicketView, TopHost
 from vmjira.rendering.wiki import Wiki, clip, escape, plain
 
 MEANINGS = {
@@ -21,6 +22,7 @@ MEANINGS = {
     "png": "the numbers of hosts, scan by scan",
 }
 SOURCES_SHOWN = 5
+MOVED_SHOWN = 10
 ALWAYS_SHOWN = 5  # of the top hosts, however little room there is
 
 
@@ -37,12 +39,16 @@ def ticket_values(view: TicketView, *, width: int = 250, hosts: int | None = Non
         "iteration": view.iteration,
         "running": view.running,
         "later": view.running.ordinal > view.iteration.ordinal,
+        "backlog": view.iteration == ZERO,
+        "adopted": view.adopted,
         "due": view.due,
         "then": view.then,
         "own": view.own,
         "exploited": exploited(view.own_rows),
         "previous": _neighbour(view.previous, short),
         "next": _neighbour(view.next, short),
+        **_moved("moved_from", view.moved_from, short),
+        **_moved("moved_to", view.moved_to, short),
         "top": [_host(host, short) for host in view.top[:hosts]],
         "top_left_out": len(view.top[hosts:]) if hosts is not None else 0,
         "shortened": width < 250,
@@ -99,6 +105,11 @@ def _safe(name: str) -> bool:
 
 def _neighbour(neighbour: Neighbour | None, short: Callable[[str], str]) -> Neighbour | None:
     return neighbour and replace(neighbour, title=short(neighbour.title))
+
+
+def _moved(name: str, parts: Sequence[MovedPart], short: Callable[[str], str]) -> dict[str, Any]:
+    shown = [replace(each, ticket=replace(each.ticket, title=short(each.ticket.title))) for each in parts[:MOVED_SHOWN]]
+    return {name: shown, f"{name}_left_out": len(parts[MOVED_SHOWN:])}
 
 
 def _host(host: TopHost, short: Callable[[str], str]) -> TopHost:

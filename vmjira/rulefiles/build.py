@@ -7,6 +7,7 @@ from typing import Any
 
 from vmjira.domain.rulebook import (
     Acceptance,
+    Adoption,
     Category,
     Enrichment,
     Escalation,
@@ -51,7 +52,18 @@ def _ticket(policy: Loaded, own: Loaded) -> TicketRules:
     return TicketRules(**{**plain, **maps})
 
 
-_NESTED = ("ticket", "escalation", "accept", "limits", "enrichment", "schedule", "reminders", "retention", "rescan")
+_NESTED = (
+    "ticket",
+    "escalation",
+    "accept",
+    "limits",
+    "enrichment",
+    "schedule",
+    "reminders",
+    "retention",
+    "rescan",
+    "adoption",
+)
 
 
 def _policy(data: Loaded) -> Policy:
@@ -69,6 +81,7 @@ def _policy(data: Loaded) -> Policy:
         reminders=Reminders(**data.get("reminders") or {}),
         retention=Retention(**data.get("retention") or {}),
         rescan=RescanRules(**data.get("rescan") or {}),
+        adoption=Adoption(**data.get("adoption") or {}),
     )
 
 

@@ -70,6 +70,7 @@ escalation: {priority: Highest, label: escalated, watcher: security-lead}
 accept: {resolutions: ["Won't Fix", Risk Accepted], for: 180d}
 forget_after: 90d
 limits: {create: 100, close: 500, move: 500}
+adoption: {mode: cap, cap: 3}
 breaker: 0.2
 calls_per_second: 8
 schedule: {reconcile: '*/15 * * * *', doctor: 0 5 * * mon-fri, enrich: never}

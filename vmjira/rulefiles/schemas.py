@@ -6,7 +6,7 @@ from typing import Any, ClassVar, get_args
 
 from marshmallow import ValidationError, validates_schema
 
-from vmjira.domain.rulebook import Cadence, IdentityKind, OnClose, Policy, Range
+from vmjira.domain.rulebook import AdoptionMode, Cadence, IdentityKind, OnClose, Policy, Range
 from vmjira.rulefiles import conditions, networks, parsing, templates
 from vmjira.rulefiles.fields import Choice, Day, Flag, Keys, ListOf, Number, Section, Shape, Text
 from vmjira.rulefiles.scanner_schema import ScannersFile
@@ -181,6 +181,17 @@ class RescanSchema(Keys):
     )
 
 
+class AdoptionSchema(Keys):
+    mode = Choice(
+        "Which of its categories get a ticket in a range: `iteration0` all, `silent` none, `cap` those with the most "
+        "vulnerable hosts.",
+        "cap",
+        of=get_args(AdoptionMode),
+        default=POLICY.adoption.mode,
+    )
+    cap = Number("Tickets a range, with mode `cap`.", 5, between=(1, 1000), default=POLICY.adoption.cap)
+
+
 class PolicyFile(Keys):
     """What holds for all ranges. Every key may be left out, and so may the file."""
 
@@ -251,6 +262,9 @@ class PolicyFile(Keys):
         "When the jobs are due: cron expressions as for `fetch` of scanners.yaml, or `never`.",
     )
     reminders = Section(RemindersSchema, "Comments about the due date in tickets that are open.")
+    adoption = Section(
+        AdoptionSchema, "Which part of a backlog gets tickets when `vmjira adopt` takes it in: docs/adoption.md."
+    )
     retention = Section(RetentionSchema, "What is forgotten. Scans never are: the ledger is rebuilt from them.")
 
 

@@ -164,6 +164,15 @@ tickets = Table(
     Column("answer", Words, nullable=False),
 )
 
+#: From which ticket to which findings moved. No foreign keys: either may have had nothing open, and so never been made.
+moved = Table(
+    "moved",
+    metadata,
+    Column("source", Words, primary_key=True),
+    Column("target", Words, primary_key=True, index=True),
+    Column("findings", BigInteger, nullable=False),
+)
+
 attachments = Table(
     "attachments",
     metadata,

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select
 
-from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow, TopHost
+from vmjira.domain.ticket import CellNumbers, HostNumbers, Moved, OwnNumbers, TicketRow, TopHost
 from vmjira.errors import VmjiraError
 from vmjira.flows.looking import Act
 from vmjira.flows.ports import (
@@ -194,6 +194,15 @@ class SqlUnit:
 
     def update_ticket(self, identifier: str, **changes: Any) -> None:
         change(self._connection, t.tickets, {"identifier": identifier}, changes)
+
+    def put_moved(self, rows: Iterable[Moved]) -> None:
+        put(self._connection, t.moved, [vars(row) for row in rows])
+
+    def moved(self, identifier: str | None = None) -> list[Moved]:
+        columns, query = t.moved.c, rows_of(t.moved, Moved)
+        if identifier is not None:
+            query = query.where((columns.source == identifier) | (columns.target == identifier))
+        return fetch(self._connection, Moved, query.order_by(columns.source, columns.target))
 
     def attachments(self, identifier: str) -> list[AttachmentRow]:
         columns = t.attachments.c

@@ -215,10 +215,15 @@ class TicketRescan(Schema):
     asked_at, launched_at, ended_at = moment(), moment(allow_none=True), moment(allow_none=True)
 
 
+class MovedPart(Schema):
+    identifier, key, findings = text(), maybe(), number()
+
+
 class Ticket(Schema):
     identifier, category, range, iteration, title = text(), text(), text(), text(), text()
     key, status, previous, next, closing, condition = maybe(), maybe(), maybe(), maybe(), text(), maybe()
     then, own, top, iterations = one(HostNumbers), one(OwnNumbers), some(TopHost), some(Iteration)
+    moved_from, moved_to = some(MovedPart), some(MovedPart)
     created_at, closed_at = moment(allow_none=True), moment(allow_none=True)
     due = fields.Date(required=True, allow_none=True)
     overdue, verified, reopened = truth(), truth(), number()
