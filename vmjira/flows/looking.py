@@ -11,7 +11,7 @@ from vmjira.domain.rescan import RescanRow
 from vmjira.domain.ticket import CellNumbers, TicketRow
 
 if TYPE_CHECKING:
-    from vmjira.flows.ports import AcceptanceRow, Mark, OperationRow, OperationState, ScanRow
+    from vmjira.flows.ports import AcceptanceRow, OperationRow, OperationState, ScanRow
 
 #: `living`: with something left to patch; `overdue`: of those, the ones whose due day is over.
 Which = Literal["all", "living", "overdue"]
@@ -107,7 +107,6 @@ class Looking(Protocol):
     def ended_rescans(self, page: Page) -> list[RescanRow]:
         """The newest first; how many there are is not counted."""
 
-    def marks(self) -> list[Mark]: ...
     def holding_acceptances(self, now: datetime) -> list[AcceptanceRow]: ...
     def acts(self, page: Page) -> tuple[list[Act], int]:
         """The newest first."""

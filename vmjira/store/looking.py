@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, and_, case, func, or_, select, tuple_
 from vmjira.domain.rescan import RescanRow
 from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow
 from vmjira.flows.looking import Act, Cell, LastScan, Page, Wanted
-from vmjira.flows.ports import AcceptanceRow, Mark, OperationRow, OperationState, ScanRow
+from vmjira.flows.ports import AcceptanceRow, OperationRow, OperationState, ScanRow
 from vmjira.store import tables as t
 from vmjira.store.statements import fetch, rows_of
 
@@ -159,9 +159,6 @@ class SqlLooking:
         ended = t.rescans.c.state.in_(["done", "failed"])
         query = rows_of(t.rescans, RescanRow).where(ended).order_by(t.rescans.c.id.desc())
         return fetch(self._connection, RescanRow, _cut(query, page))
-
-    def marks(self) -> list[Mark]:
-        return fetch(self._connection, Mark, rows_of(t.marks, Mark).order_by(t.marks.c.name))
 
     def holding_acceptances(self, now: datetime) -> list[AcceptanceRow]:
         columns = t.acceptances.c

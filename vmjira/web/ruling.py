@@ -10,13 +10,9 @@ from vmjira.errors import VmjiraError
 from vmjira.flows import lists
 from vmjira.flows.acceptances import all_acceptances, summary
 from vmjira.flows.explain import explain
-from vmjira.flows.rescanning import LOOKED
 from vmjira.web.finding import LONGEST
 from vmjira.web.pages import page_number
 from vmjira.web.site import Site
-
-#: Marks that tell people nothing, or that are shown elsewhere.
-HIDDEN = ("form key", LOOKED)
 
 
 def add_ruling(views: Blueprint, site: Site) -> None:
@@ -36,8 +32,7 @@ def add_ruling(views: Blueprint, site: Site) -> None:
         with site.store().reading() as unit:
             found = lists.scanners(unit, site.rules(), site.due)
             scans = lists.scans(unit, page_number())
-            marks = [(mark.name, mark.at) for mark in unit.look.marks() if not mark.name.startswith(HIDDEN)]
-        return render_template("scanners.html", found=found, scans=scans, marks=marks)
+        return render_template("scanners.html", found=found, scans=scans)
 
     @views.get("/acceptances")
     def acceptances() -> str:
