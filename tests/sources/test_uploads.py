@@ -160,10 +160,12 @@ def test_times_without_a_zone_are_in_that_of_the_entry(server: Server, entry: st
     assert [file["finished_at"] for file in answer.json["files"]] == [f"2026-06-05T{hour:02}:00:00+00:00"]
 
 
+@pytest.mark.parametrize("period", ["", ", expect: 7d"])  # a week too, as long as nobody knows better
 def test_an_entry_that_sends_nothing_new_for_twice_its_period_is_shown_and_counted(
-    server: Server, scan: bytes, tmp_path: Path
+    server: Server, scan: bytes, tmp_path: Path, period: str
 ):
-    (server.folder / "rules" / "scanners.yaml").write_text("scanners: [{id: build, type: upload, expect: 7d}]\n")
+    entries = f"scanners: [{{id: build, type: upload{period}}}]\n"
+    (server.folder / "rules" / "scanners.yaml").write_text(entries)
 
     def silent(days: float) -> bool:
         """After so many days: by the clock's job, and by all who show it."""

@@ -28,7 +28,7 @@ NEWEST = Page(limit=100)
 #: The pause that is taken for usual while nobody knows: scans may be monthly.
 UNKNOWN = timedelta(days=30)
 #: Rescans that failed longer ago are told no more.
-LATELY = timedelta(days=31)
+RECENT = timedelta(days=31)
 Level = Literal["act", "look"]
 
 
@@ -129,7 +129,7 @@ def _rescans(unit: Unit, now: datetime) -> Iterator[Item]:
             title = f"The result of a rescan by {run.scanner} cannot be read"
             yield Item("look", title, f"It is tried again: {run.words}", "scanners")
     failed: dict[tuple[str, str], set[str]] = {}
-    for run in unit.rescans.runs("failed", since=now - LATELY):
+    for run in unit.rescans.runs("failed", since=now - RECENT):
         failed.setdefault((run.scanner, run.words), set()).update(run.tickets)
     for (scanner, why), tickets in failed.items():
         if waiting := sum(_waits(unit, each) for each in tickets):

@@ -422,10 +422,6 @@ class Job(Schema):
     last = one(Firing, allow_none=True)
 
 
-class CatalogueState(Schema):
-    name, source, edition, cves, taken_at = text(), text(), maybe(), number(), moment()
-
-
 class WaitingRescan(Schema):
     words, hosts, tickets, since = text(), some(fields.String()), some(fields.String()), moment()
 
@@ -442,9 +438,13 @@ class Rescans(Schema):
     waiting, runs = some(WaitingRescan), some(RescanRun)
 
 
+class CatalogueState(Schema):
+    name, source, edition, cves, taken_at = text(), text(), maybe(), number(), moment()
+
+
 class Scanners(Schema):
-    configured, heard, jobs = some(ScannerRule), some(Heard), some(Job)
-    catalogues, rescans = some(CatalogueState), some(Rescans)
+    configured, heard, jobs, rescans = some(ScannerRule), some(Heard), some(Job), some(Rescans)
+    catalogues = some(CatalogueState)
 
 
 class ScanOf(Schema):
