@@ -99,7 +99,7 @@ class Outcome:
 
 
 def _as_it_should(each: Told) -> bool:
-    once = each.rows == 1 and {each.folded, each.tickets} <= {None, 1} and each.reminders in (None, 0, 1)
+    once = each.rows == 1 and {each.folded, each.tickets, each.reminders} <= {None, 1}
     if each.state == "coalesced":
         return once and each.begun == 0
     return once and each.state == "done" and each.begun >= each.ended >= 1

