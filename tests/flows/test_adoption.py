@@ -140,6 +140,13 @@ def test_a_forgotten_file_is_adopted_later_as_long_as_iteration_0_runs(world: Wo
     world.deliver()
     (ticket,) = world.jira.tickets()
     assert ticket.identifier == "windows.boston.0" and own_numbers(ticket)["total"] == 4
+    mode(world, "mode: cap, cap: 2")  # room for one more
+    adopt(world, world.scan(week(23, hours=2), {"10.1.8.1": [SMB, APACHE]}))
+    world.deliver()
+    tickets = world.jira.by_identifier()
+    assert {name: own_numbers(each)["total"] for name, each in tickets.items()} == {
+        "windows.boston.0": 5, "web.boston.0": 1,
+    }  # fmt: skip
     assert ledger_is_exact(world)
 
 
