@@ -164,8 +164,7 @@ def _refuse_in_use(base: Base, scans: Read, rulebook: Rulebook) -> None:
 
 def _numbers(outcome: Outcome, adopted: Taken, rulebook: Rulebook) -> dict[str, Any]:
     base, adoption = outcome.base, rulebook.policy.adoption
-    names = sorted(name for name, ordinal in adopted.folded.rounds.items() if ordinal == ZERO.ordinal)
-    rows = [_range(base, name, adoption.cap) for name in names]
+    rows = [_range(base, name, adoption.cap) for name in adopted.ranges]
     doubted = in_doubt(base.part(BEFORE))
     return {
         "mode": adoption.mode,
