@@ -14,7 +14,7 @@ import sys
 import time as clock
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -30,7 +30,7 @@ from vmjira.flows.present import all_tickets
 from vmjira.flows.waiting import wait_until_delivered
 from vmjira.processes import gunicorn
 from vmjira.sandbox import wsgi
-from vmjira.sandbox.campaign import START, story, write_campaign
+from vmjira.sandbox.campaign import story, write_campaign
 from vmjira.sandbox.seed import TOKENS
 from vmjira.settings import NAMES, load_settings
 from vmjira.trackers.jira import JiraSettings, Secret, connect
@@ -57,14 +57,15 @@ def run(folder: Path, *, weeks: int, once: bool) -> None:
         stack.enter_context(_sandbox(jira, folder, environ))
         assert app.outside  # the tables are there before two processes look for them
         running = stack.enter_context(_processes(environ))
-        files = write_campaign(folder / "scans", weeks=weeks)
+        start = _start(weeks)
+        files = write_campaign(folder / "scans", weeks=weeks, start=start)
         _wait_for(f"http://127.0.0.1:{jira}/rest/api/2/serverInfo")
         _wait_for(f"http://127.0.0.1:{web}/healthz")
         _sandbox_call(jira, "POST", "webhooks", _webhook(web, environ))
         first = None
         for week, line in enumerate(story(weeks)):
             out.print(f"[bold]Week {week + 1}[/] {line}")
-            saturday = datetime.combine(START + timedelta(weeks=week, days=5), time(12), UTC)
+            saturday = datetime.combine(start + timedelta(weeks=week, days=5), time(12), UTC)
             _sandbox_call(jira, "PUT", "clock", {"now": saturday.isoformat()})
             with app.reader() as read:
                 report = ingest(app.outside, files[week * OFFICES : (week + 1) * OFFICES], read, app.load_rules)
@@ -85,6 +86,12 @@ def run(folder: Path, *, weeks: int, once: bool) -> None:
         if not once:
             out.print("\nCtrl-C stops it.")
             _until_interrupted()
+
+
+def _start(weeks: int) -> date:
+    """The Monday with which the campaign has to begin to end last week: what is overdue then is so in earnest."""
+    today = datetime.now(UTC).date()
+    return today - timedelta(days=today.weekday(), weeks=weeks)
 
 
 def _claim(app: Application, jira: int, running: Process) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 from tests.flows.jira import running
@@ -34,11 +35,13 @@ def test_the_demo_of_two_weeks_ends_well_with_every_ticket_in_its_jira(tmp_path:
     assert len(tickets) == int(told[1])
     weeks = {identifier.rsplit(".", 1)[1] for identifier in tickets}
     ranges = {identifier.split(".")[1] for identifier in tickets}
-    assert weeks == {"2026-W21", "2026-W22"} and ranges == {"boston", "newyork", "berlin"}
+    first, second = sorted(weeks)
+    assert date.fromisocalendar(int(second[:4]), int(second[6:]), 7) < date.today()
+    assert ranges == {"boston", "newyork", "berlin"}
     for ticket in tickets.values():
         assert len(ticket.names) == len(set(ticket.names)) == 4
         assert ticket.description.startswith("⟦vmjira") and ticket.description.endswith("⟦/vmjira⟧")
     for identifier, ticket in tickets.items():
-        older = tickets.get(identifier.replace("W22", "W21"))
-        if identifier.endswith("W22") and older:
+        older = tickets.get(identifier.replace(second, first))
+        if identifier.endswith(second) and older:
             assert older.key in ticket.links and f"Next: {ticket.key}" in older.description

@@ -29,6 +29,8 @@ from tests.enrich.samples import (
 )
 from tests.flows.scans import APACHE, RDP, SMB, Flaw, nessus, week
 from tests.flows.world import CATEGORIES, POLICY, World
+from tests.web.conftest import web_of
+from tests.web.reading import rows, words
 from vmjira.domain.rulebook import Enrichment
 from vmjira.enrichment import read_catalogue
 from vmjira.errors import VmjiraError
@@ -388,6 +390,20 @@ def test_explain_tells_what_is_known_of_a_finding(world: World):
     (found,) = explain(world.outside, "10.1.0.2")["findings"]
     told = (found["known exploited"], found["known exploited due"], found["epss"])
     assert told == (True, "2030-01-22", 0.9)
+
+
+def test_pages_and_api_tell_what_is_known_of_a_vulnerability_and_from_which_catalogue(world: World):
+    take(world, kev=DUE, epss={OF_SMB: 0.9})
+    fold(world, 23, HOSTS)
+    web = web_of(world).test_client()
+    page = words(web.get("/vulnerabilities/nessus/100").text)
+    assert "to be mended by 2030-01-22" in page and "(EPSS) 90.0%" in page
+    told = web.get("/api/vulnerabilities/nessus/100").json
+    assert (told["kev"], told["kev_due"], told["epss"]) == (True, "2030-01-22", 0.9)
+    assert [row[0] for row in rows(web.get("/scanners").text, "Catalogues")] == ["EPSS", "KEV"]
+    assert {each["name"]: each["cves"] > 0 for each in web.get("/api/scanners").json["catalogues"]} == {
+        "epss": True, "kev": True,
+    }  # fmt: skip
 
 
 def test_a_scanner_that_gives_no_cves_is_read_as_before(world: World):

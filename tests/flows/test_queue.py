@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from tests.flows.scans import APACHE, RDP, SMB, nessus, week
 from tests.flows.world import CATEGORIES, POLICY, RANGES
 from vmjira.bootstrap import Application
 from vmjira.flows.ingest import ingest
-from vmjira.flows.operations import retry
+from vmjira.flows.operations import retry, retry_events
+from vmjira.flows.ports import DeliveryRow
 from vmjira.flows.waiting import wait_until_delivered
 from vmjira.settings import load_settings
 
@@ -99,3 +101,26 @@ def test_an_operation_whose_transaction_fails_is_not_queued(app: Application, ji
     with app.worker():
         assert wait(app) == []
     assert jira.tickets() == []
+
+
+def test_an_event_that_failed_is_taken_up_again_by_the_worker(app: Application, jira: Jira):
+    row = DeliveryRow("d", week(23), {}, b"no JSON", issue="10001")
+    queue = app.outside.queue
+    with app.store.begin() as unit:
+        unit.add_delivery(row)
+        queue.put_event(unit, row)
+    with app.worker():
+        assert ended(app, attempts=1) == "failed"
+        assert retry_events(app.outside, []) == ["d"]
+        assert ended(app, attempts=2) == "failed"
+
+
+def ended(app: Application, *, attempts: int) -> str:
+    """The state of the event once it has been tried so often and has ended."""
+    for _ in range(600):
+        with app.store.reading() as unit:
+            row = unit.delivery("d")
+        if row and row.attempts >= attempts and row.state != "queued":
+            return row.state
+        time.sleep(0.05)
+    raise AssertionError(f"not tried {attempts} times")

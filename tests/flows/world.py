@@ -18,7 +18,7 @@ from vmjira import rulefiles
 from vmjira.domain.frames import Scan
 from vmjira.flows import ingest as ingesting
 from vmjira.flows.deliver import attempt
-from vmjira.flows.ports import OperationRow, OperationState, Outside, Unit
+from vmjira.flows.ports import DeliveryRow, OperationRow, OperationState, Outside, Unit
 from vmjira.flows.present import all_tickets, one_ticket
 from vmjira.flows.preview import preview
 from vmjira.flows.readahead import ReadAhead
@@ -55,6 +55,9 @@ class ListQueue:
 
     def put(self, unit: Unit, operations: Iterable[OperationRow]) -> None:
         self.waiting += [row.id for row in operations]
+
+    def put_event(self, unit: Unit, delivery: DeliveryRow) -> None:
+        self.waiting.append(f"event.{delivery.id}")
 
 
 @dataclass

@@ -117,6 +117,25 @@ def test_broken_files_leave_the_last_good_rules_in_force_and_tell_every_problem_
     assert look(world) == "the rules in the folder are in force" and problems(world) == []
 
 
+@pytest.mark.parametrize(("hosts", "waits"), [(range(1, 11), True), (range(1, 10), False)])
+def test_a_typo_that_empties_a_category_waits_within_all_limits(world: World, hosts: range, waits: bool):
+    """But for a handful of findings nobody is asked."""
+    world.fold(week(23), {f"10.1.0.{i}": [SMB] for i in hosts} | {"10.1.0.99": [APACHE]})
+    before = in_force(world)
+    world.write_rules(categories=CATEGORIES.replace("family = 'Windows'", "family = 'Widows'"))
+    said = looks(world)
+    assert ("category 'windows' would take none any more of its 10 open findings" in said) is waits
+    assert (in_force(world) == before) is waits
+    if waits:
+        assert world.deliver() == []
+
+
+def test_a_mistyped_network_that_empties_a_range_waits(world: World):
+    world.fold(week(23), {f"10.1.0.{i}": [SMB] for i in range(1, 11)})
+    world.write_rules(ranges=RANGES.replace("10.1.0.0/16", "10.11.0.0/16"))
+    assert "range 'boston' would take none any more of its 10 open findings" in looks(world)
+
+
 def test_rules_over_the_limits_are_held_and_nothing_reaches_jira(tight: World):
     before = in_force(tight)
     tight.write_rules(categories=RENAMED)

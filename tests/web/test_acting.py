@@ -15,6 +15,8 @@ from tests.web.conftest import web_of
 from tests.web.reading import forms, press, rows, words
 from tests.web.test_access import LINES, TOKEN, basic
 from vmjira.cli import main
+from vmjira.flows.ports import DeliveryRow
+from vmjira.flows.react import react
 from vmjira.flows.rulewatch import look, settle
 from vmjira.rulefiles import load
 from vmjira.web.forms import COOKIE, FIELD
@@ -114,6 +116,25 @@ def test_pressing_twice_does_it_once(refused: World, web: FlaskClient):
         "/operations?did=retry+1", "/operations?did=retry+0",
     ]  # fmt: skip
     assert refused.deliver() == ["create windows.newyork.2026-W23: done"]
+
+
+def test_an_event_that_failed_is_taken_up_again(world: World, web: FlaskClient):
+    world.fold(week(23), {"10.1.0.1": [SMB]})
+    body = b'{"webhookEvent": "jira:issue_updated", "issue": {"id": "10001", "key": "VM-1"}}'
+    rows_ = [DeliveryRow(f"d{i}", week(23), {}, body, state=state, answer="no", attempts=1)
+             for i, state in enumerate(("failed", "done"))]  # fmt: skip
+    with world.store.begin() as unit:
+        for row in rows_:
+            unit.add_delivery(row)
+    assert len(rows(web.get("/events?state=failed").text, "Events")) == 1
+    assert press(web, "/events?state=failed").location == "/events?did=1&state=failed"
+    with world.store.reading() as unit:
+        assert [unit.delivery(f"d{i}").state for i in range(2)] == ["queued", "done"]
+    assert world.queue.waiting == ["event.d0"]
+    react(world.outside, "d0")
+    told = words(web.get("/events?state=done").text)
+    assert "webhook jira:issue_updated: nothing to do" in told
+    assert [row[1:] for row in rows(web.get("/audit").text)] == [["local", "page", "retry", "event:d0"]]
 
 
 # --- who may

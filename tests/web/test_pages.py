@@ -168,7 +168,7 @@ def test_a_silent_scanner_and_an_event_that_failed_are_worth_a_look(world: World
         unit.add_delivery(DeliveryRow("d1", NOW, {}, b"{}", state="failed", answer="no"))
     assert attention(web) == [
         "1 event could not be handled What the tracker told is kept; the reason stands beside it.",
-        "nessus is silent for 45 days The last of 3 scans ended 2026-05-04; usually one comes every 7 days.",
+        "nessus is silent for 45 days The last of 3 scans ended 2026-05-04; a pause of 7 days is usual at most.",
     ]
 
 
@@ -208,10 +208,10 @@ def test_a_cell_shows_its_iterations_its_burn_down_and_its_chain_of_tickets(week
     chain = rows(page, "The newest first")
     assert [[each[0], *each[3:]] for each in chain] == [
         ["2026-W24", "1", "0", "1", "0", "", "–"],
-        ["2026-W23", "3", "2", "1", "0", "7.0", "67%"],  # one is open, and its due day is over
+        ["2026-W23", "3", "2", "1", "0", "7", "67%"],  # one is open, and its due day is over
     ]
     told = words(page)
-    assert "7.0 days until half of what was fixed was fixed 67% fixed in due time (14 days)" in told
+    assert "7 median days to fix 67% fixed in due time (14 days)" in told
     assert "Lines over 2 points. At the end: 2026-W23: 1; 2026-W24: 1" in page
 
 

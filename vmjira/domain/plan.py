@@ -51,23 +51,6 @@ class Plan:
         ]
 
 
-def rules_exceeded(plan: Plan, before: Mapping[str, TicketRow], old: Policy, new: Policy) -> str | None:
-    """Why a person has to look first at what a change of rules does to the tickets as they are `before`.
-
-    Of each limit the stricter of the `old` and the `new` policy counts: whoever mistypes a limit opens no gate with it.
-    """
-    strict = replace(
-        new,
-        limit_create=min(old.limit_create, new.limit_create),
-        limit_close=min(old.limit_close, new.limit_close),
-        limit_move=min(old.limit_move, new.limit_move),
-    )
-    over = [plan.exceeded(strict)]
-    if (number := len(plan.shrunk(before))) > strict.limit_move:
-        over.append(f"{number} tickets lose open findings, limits.move is {strict.limit_move}")
-    return "; ".join(words for words in over if words) or None
-
-
 @dataclass(frozen=True)
 class TicketFacts:
     """Own findings of one (would-be) ticket, now. `digest` changes whenever a finding of it does."""

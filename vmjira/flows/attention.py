@@ -15,7 +15,7 @@ from vmjira.flows.acceptances import SOON
 from vmjira.flows.looking import Page
 from vmjira.flows.operations import BREAKER, RULES
 from vmjira.flows.ports import Unit
-from vmjira.flows.silence import SCHEDULE
+from vmjira.flows.silence import SCHEDULE, habit
 
 #: Notices that are told one by one.
 NOTICES = Page(limit=20)
@@ -23,9 +23,10 @@ NOTICES = Page(limit=20)
 STALE = 60.0
 #: With no worker, this much waiting means that nobody works.
 UNATTENDED = timedelta(minutes=15)
-#: A scanner is silent after so many of its usual pauses, and never sooner than after `PATIENCE`; of one with few scans
-#: nobody knows what is usual.
-PAUSES, PATIENCE, UNKNOWN_PACE = 2.0, timedelta(days=2), timedelta(days=30)
+#: The scans that tell how often a scanner delivers.
+LATELY = Page(limit=100)
+#: The pause that is taken for usual while nobody knows: scans may be monthly.
+UNKNOWN = timedelta(days=30)
 Level = Literal["act", "look"]
 
 
@@ -128,17 +129,18 @@ def _silent(unit: Unit, now: datetime) -> Iterator[Item]:
                 text = f"The last scan was on {since:%Y-%m-%d}." if told["delivered"] else "It never delivered a scan."
                 yield Item("look", f"{name} is silent for {(now - since).days} days", text, "scanners")
         return
+    newest = unit.look.scans(LATELY)[0]
     for each in unit.look.last_scans():
-        usual = (each.last - each.first) / (each.scans - 1) if each.scans > 2 else None
-        if now - each.last > (max(usual * PAUSES, PATIENCE) if usual is not None else UNKNOWN_PACE):
-            pace = f"; usually one comes every {_days(usual)}" if usual else ""
-            text = f"The last of {each.scans} scans ended {each.last:%Y-%m-%d}{pace}."
+        pause = habit((scan.finished_at for scan in newest if scan.scanner == each.scanner), unknown=UNKNOWN)
+        if now - each.last > 2 * pause:
+            text = (
+                f"The last of {count(each.scans, 'scan')} ended {each.last:%Y-%m-%d}; {_days(pause)} is usual at most."
+            )
             yield Item("look", f"{each.scanner} is silent for {(now - each.last).days} days", text, "scanners")
 
 
-def _days(usual: timedelta) -> str:
-    days = usual / timedelta(days=1)
-    return f"{days:.0f} days" if days >= 1.5 else "day" if days >= 0.75 else f"{days * 24:.0f} hours"
+def _days(pause: timedelta) -> str:
+    return "a day" if pause.days < 2 else f"a pause of {pause.days} days"
 
 
 def _ending(unit: Unit, rulebook: Rulebook, now: datetime) -> Iterator[Item]:

@@ -13,7 +13,16 @@ from vmjira.flows.history import page as periods
 from vmjira.flows.jobs import crons
 from vmjira.flows.looking import Act, Page, Wanted
 from vmjira.flows.operations import RULES
-from vmjira.flows.ports import FiringRow, OperationRow, OperationState, RulesRow, ScanRow, Unit
+from vmjira.flows.ports import (
+    DeliveryState,
+    EnrichmentRow,
+    FiringRow,
+    OperationRow,
+    OperationState,
+    RulesRow,
+    ScanRow,
+    Unit,
+)
 from vmjira.flows.present import heard_json, operation_json
 from vmjira.flows.search import brief
 
@@ -56,9 +65,9 @@ def act_json(act: Act) -> dict[str, Any]:
     }
 
 
-def events(unit: Unit, page: int) -> dict[str, Any]:
+def events(unit: Unit, states: Sequence[DeliveryState], page: int) -> dict[str, Any]:
     """How many there are in all is not counted: there may be very many."""
-    found = heard_json(unit, limit=SIZE + 1, offset=(page - 1) * SIZE)
+    found = heard_json(unit, *states, limit=SIZE + 1, offset=(page - 1) * SIZE)
     return {"page": page, "more": len(found) > SIZE, "items": found[:SIZE]}
 
 
@@ -75,6 +84,19 @@ def scan_json(row: ScanRow) -> dict[str, Any]:
     return {**{name: getattr(row, name) for name in names}, "warnings": list(row.warnings)}
 
 
+def _catalogues(row: EnrichmentRow | None) -> list[dict[str, Any]]:
+    """What tells of exploited vulnerabilities, as it was taken last."""
+    names = ("source", "edition", "cves")
+    return (
+        [
+            {"name": name, "taken_at": row.taken_at, **{each: told.get(each) for each in names}}
+            for name, told in sorted(row.catalogues.items())
+        ]
+        if row
+        else []
+    )
+
+
 def scanners(unit: Unit, rulebook: Rulebook, next_due: NextDue) -> dict[str, Any]:
     """Those of the rules, those of which scans came in, and the jobs of the clock. Options of scanners may hold
     secrets: they are not shown."""
@@ -82,6 +104,7 @@ def scanners(unit: Unit, rulebook: Rulebook, next_due: NextDue) -> dict[str, Any
     return {
         "configured": [{"id": each.id, "type": each.type, "fetch": each.fetch} for each in rulebook.scanners],
         "heard": [vars(each) for each in unit.look.last_scans()],
+        "catalogues": _catalogues(unit.enrichment()),
         "jobs": [
             {"job": job, "cron": cron, "next": next_due(cron), "last": _firing(last.get(job))}
             for job, cron in crons(rulebook).items()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from vmjira.domain.ticket import CellNumbers, TicketRow
 
 if TYPE_CHECKING:
-    from vmjira.flows.ports import AcceptanceRow, Mark, OperationRow, OperationState, ScanRow
+    from vmjira.flows.ports import AcceptanceRow, OperationRow, OperationState, ScanRow
 
 #: `living`: with something left to patch; `overdue`: of those, the ones whose due day is over.
 Which = Literal["all", "living", "overdue"]
@@ -103,7 +103,6 @@ class Looking(Protocol):
         """The newest first."""
 
     def last_scans(self) -> list[LastScan]: ...
-    def marks(self) -> list[Mark]: ...
     def holding_acceptances(self, now: datetime) -> list[AcceptanceRow]: ...
     def acts(self, page: Page) -> tuple[list[Act], int]:
         """The newest first."""

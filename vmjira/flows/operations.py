@@ -15,6 +15,8 @@ from vmjira.flows.ports import OperationRow, OperationState, Outside, Unit
 RULES = "rules"
 #: A scan that is not believed in a range: releasing it lets the scan count.
 BREAKER = "breaker"
+#: Events that are taken up again at once, at most: the newest.
+EVENTS = 10_000
 #: What a released operation becomes that is not for the tracker.
 _RELEASED: dict[str, OperationState] = {RULES: "waiting", BREAKER: "waiting"}
 
@@ -86,6 +88,17 @@ def _requeue(outside: Outside, ids: Sequence[str], state: OperationState, action
         unit.add_acts(_acts(chosen, action, by, outside.clock()))
         outside.queue.put(unit, [row for row in chosen if row.operation not in _RELEASED])
     return [row.id for row in chosen]
+
+
+def retry_events(outside: Outside, ids: Sequence[str], *, by: Person = NOBODY) -> list[str]:
+    """Take up events again that failed, by their ids, or all that did; the ids that were."""
+    with outside.store.begin() as unit:
+        rows = [row for row in unit.deliveries("failed", limit=EVENTS) if not ids or row.id in ids]
+        for row in rows:
+            unit.update_delivery(row.id, state="queued", decided_at=None, answer="")
+            outside.queue.put_event(unit, row)
+        unit.add_acts([Act(outside.clock(), by.name, by.via, "retry", f"event:{row.id}") for row in rows])
+    return [row.id for row in rows]
 
 
 def drop(outside: Outside, ids: Sequence[str], *, by: Person = NOBODY) -> list[str]:

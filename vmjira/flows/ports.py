@@ -532,7 +532,7 @@ class Unit(Protocol):
     def queued_deliveries(self, issue: str) -> list[str]:
         """Ids of those that wait and concern the issue, as their rows name it."""
 
-    def heard(self, *, limit: int, offset: int = 0) -> list[DeliveryRow]:
+    def heard(self, *states: DeliveryState, limit: int, offset: int = 0) -> list[DeliveryRow]:
         """The newest first, each with only the beginning of its body."""
 
     def update_delivery(self, id: str, **changes: Any) -> None: ...

@@ -10,7 +10,7 @@ from typing import Any
 from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import CellNumbers, HostNumbers, TicketRow
 from vmjira.errors import VmjiraError
-from vmjira.flows.ports import DeliveryRow, OperationRow, Outside, Store, Unit
+from vmjira.flows.ports import DeliveryRow, DeliveryState, OperationRow, Outside, Store, Unit
 from vmjira.flows.views import hosts_behind
 
 _OWN = ("total", "fixed", "open", "unverified", "moved", "gone", "accepted")
@@ -72,11 +72,11 @@ def all_tickets(store: Store) -> list[dict[str, Any]]:
         return tickets_json(unit.tickets(), unit.cell_numbers())
 
 
-def heard_json(unit: Unit, *, limit: int, offset: int = 0) -> list[dict[str, Any]]:
+def heard_json(unit: Unit, *states: DeliveryState, limit: int, offset: int = 0) -> list[dict[str, Any]]:
     """Webhooks as they came in, the newest first: what they were about, and what was decided and why."""
     return [
         _heard(row, unit.ticket_of_issue(row.issue) if row.issue else None)
-        for row in unit.heard(limit=limit, offset=offset)
+        for row in unit.heard(*states, limit=limit, offset=offset)
     ]
 
 

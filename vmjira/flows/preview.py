@@ -11,7 +11,8 @@ import polars as pl
 from vmjira.domain.breaker import Trip
 from vmjira.domain.frames import SEVERITIES, Scan
 from vmjira.domain.iterations import BACKLOG
-from vmjira.domain.plan import Plan, rules_exceeded
+from vmjira.domain.limits import rules_exceeded
+from vmjira.domain.plan import Plan
 from vmjira.domain.preview import condition, coverage, notes, overlaps, placed, unowned, untaken, untaken_total
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import Iteration, TicketRow, identifier
@@ -105,7 +106,7 @@ def of_rules(base: Base, outcome: Outcome | None, rulebook: Rulebook, before: Ru
         "digest": rulebook.digest,
         "in_force": before.digest,
         "changed": rulebook.digest != before.digest,
-        "exceeds": rules_exceeded(plan, base.tickets, before.policy, rulebook.policy),
+        "exceeds": rules_exceeded(plan, base.tickets, before, rulebook),
         "notes": notes(before, rulebook),
         "tickets": _tickets(plan, base.tickets),
         "moves": _moves(outcome, base, rulebook, before) if outcome else _listed([], findings=0, hosts=0),

@@ -92,7 +92,8 @@ class Queue:
 
     def put_event(self, unit: Unit, delivery: DeliveryRow) -> None:
         partition = delivery.issue or delivery.id
-        self.put_work(unit, REACT, delivery.id, workflow=f"event.{delivery.id}", partition=partition)
+        again = f".{delivery.attempts}" if delivery.attempts else ""
+        self.put_work(unit, REACT, delivery.id, workflow=f"event.{delivery.id}{again}", partition=partition)
 
     def put_work(self, unit: Unit, queue: str, id: str, *, workflow: str, partition: str) -> None:
         self._client.enqueue_in_transaction(

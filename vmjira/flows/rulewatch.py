@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import structlog
 
-from vmjira.domain.plan import rules_exceeded
+from vmjira.domain.limits import rules_exceeded
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import RulesInvalid
 from vmjira.flows.foresee import Outcome, foresee_rules
@@ -137,7 +137,7 @@ def _judge(outside: Outside, rulebook: Rulebook) -> Verdict:
         editors = _editors(outside, rulebook, in_force)
         if in_force and outcome:
             before = read_rules(outside.rulebook, in_force)
-            if why := rules_exceeded(outcome.plan, outcome.before, before.policy, rulebook.policy):
+            if why := rules_exceeded(outcome.plan, outcome.before, before, rulebook):
                 said = of_rules(base, outcome, rulebook, before)
                 return _hold(
                     outside, OfferedRules(rulebook.digest, rulebook.files, outside.clock(), editors), said, why
@@ -220,7 +220,7 @@ def _take(outside: Outside, taking: _Taking, in_force: RulesRow | None, outcome:
 def _hold(outside: Outside, offered: OfferedRules, said: Mapping[str, Any], why: str) -> Verdict:
     id = f"{RULES}:{offered.digest[:12]}"
     row = OperationRow(
-        id, RULES, RULES, f"changed rules would exceed the limits: {why}",
+        id, RULES, RULES, f"changed rules wait for a person: {why}",
         {"digest": offered.digest, "preview": said}, "held", plan=id, planned_at=outside.clock(),
     )  # fmt: skip
     verdict = Verdict(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from vmjira.domain.operation import count
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import TicketRow, TicketView
 from vmjira.errors import TicketGone
@@ -78,7 +79,7 @@ def show(job: Job, content: Content, *, doubtful: bool) -> str:
             standing = fingerprint(job.outside.renderer.part(merged))
             unit.update_ticket(job.row.identifier, description=content.digest, described=standing)
     if attached := _attach(job, content.files, doubtful=doubtful):
-        done.append(f"{attached} files")
+        done.append(count(attached, "file"))
     with job.outside.store.begin() as unit:
         unit.update_ticket(job.row.identifier, shown=job.row.facts, sent_ledger=job.row.ledger)
     return " and ".join(done) + " sent" if done else "nothing had changed"

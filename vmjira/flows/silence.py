@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -86,16 +86,21 @@ def first_waited(mark: Mark | None, now: datetime) -> Callable[[str], datetime]:
 def judge(scanner: Scanner, taken: Sequence[TakenRow], waited: datetime, gap: timedelta, now: datetime) -> Delivery:
     """Silent: nothing came for twice the period that the rules expect, else for twice the longest pause so far.
 
-    The pauses are those between the ends of the newest scans; at least the time between two looks, and a day. Until
-    there are three scans, a week.
+    At least twice the time between two looks.
     """
     good = [row for row in taken if row.outcome != "refused"]
-    ends = sorted(row.finished_at or row.taken_at for row in good)[-HABIT.stop :]
-    pauses = [later - one for one, later in pairwise(ends)]
-    habit = max(pauses) if len(ends) >= HABIT.start else WEEK
-    period = scanner.expect or max(habit, gap, timedelta(days=1))
+    usual = habit([row.finished_at or row.taken_at for row in good], unknown=WEEK)
+    period = scanner.expect or max(usual, gap)
     since = max((row.taken_at for row in good), default=waited)
     return Delivery(scanner.id, since, period, now - since > 2 * period, bool(good))
+
+
+def habit(ends: Iterable[datetime], *, unknown: timedelta) -> timedelta:
+    """The longest pause between the newest scans of a scanner, at least a day; `unknown` until there are three."""
+    newest = sorted(ends)[-HABIT.stop :]
+    if len(newest) < HABIT.start:
+        return unknown
+    return max(timedelta(days=1), *(later - one for one, later in pairwise(newest)))
 
 
 def last_of(job: str, last: Mapping[str, FiringRow]) -> dict[str, Any] | None:

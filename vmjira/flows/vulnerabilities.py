@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from vmjira.domain.frames import CATALOGUE, LEDGER, Time, empty
+from vmjira.domain.frames import CATALOGUE, EXPLOITED, LEDGER, Time, empty
 from vmjira.domain.lives import OPEN
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import Unknown
-from vmjira.flows.knowledge import HOSTS, VULNERABILITIES, lives_of
+from vmjira.flows.knowledge import EXPLOITS, HOSTS, VULNERABILITIES, lives_of
 from vmjira.flows.ports import Store
 
 HOSTS_SHOWN = 50
@@ -27,13 +27,16 @@ def vulnerability(store: Store, scanner: str, id: str, rulebook: Rulebook, page:
     found = texts.filter(pl.col("scanner") == scanner, pl.col("vulnerability_id") == id).collect()
     if found.is_empty():
         raise Unknown(f"vulnerability '{id}': {scanner} never told of it; look for it in the search")
+    if EXPLOITS in parts:
+        found = found.join(store.scan(parts[EXPLOITS]).collect(), on=["scanner", "vulnerability_id"], how="left")
     rows = _open(store.scan, tuple(lives_of(parts)), scanner, id)
     shown = rows.slice((page - 1) * HOSTS_SHOWN, HOSTS_SHOWN)
     known = store.scan(parts[HOSTS]).filter(pl.col("host").is_in(shown["host"].implode()))
     names = known.sort("observed_at").group_by("host").agg(pl.col("ip", "hostname").last()).collect()
     counts = rows.group_by("range").len().sort("len", descending=True)
     return {
-        **{name: found.row(0, named=True)[name] for name in CATALOGUE if name not in ("as_of", "exploits")},
+        **dict.fromkeys(EXPLOITED),
+        **{name: value for name, value in found.row(0, named=True).items() if name not in ("as_of", "exploits")},
         "open": rows.height,
         "ranges": [
             {"range": name, "title": rule.title if name and (rule := rulebook.range(name)) else name, "hosts": count}

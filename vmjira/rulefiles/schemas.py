@@ -237,7 +237,11 @@ class PolicyFile(Keys):
         pattern=parsing.DURATION,
         default="never",
     )
-    limits = Section(LimitsSchema, "Brakes against a mistake in rules or scans.")
+    limits = Section(
+        LimitsSchema,
+        "Brakes against a mistake in rules or scans. A change of rules always waits if a category or range that stays "
+        "would take none any more of its ten or more open findings.",
+    )
     breaker = Number(
         "A scan that loses more than this share of the hosts or findings that a range had is held for a person: "
         "nothing of that range is called fixed or closed because of it until it is released, or the next scan has "

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, and_, case, func, or_, select, tuple_
 
 from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow
 from vmjira.flows.looking import Act, Cell, LastScan, Page, Wanted
-from vmjira.flows.ports import AcceptanceRow, Mark, OperationRow, OperationState, ScanRow
+from vmjira.flows.ports import AcceptanceRow, OperationRow, OperationState, ScanRow
 from vmjira.store import tables as t
 from vmjira.store.statements import fetch, rows_of
 
@@ -153,9 +153,6 @@ class SqlLooking:
         columns, ended = t.scans.c, t.scans.c.finished_at
         query = select(columns.scanner, func.count(), func.min(ended), func.max(ended))
         return fetch(self._connection, LastScan, query.group_by(columns.scanner).order_by(columns.scanner))
-
-    def marks(self) -> list[Mark]:
-        return fetch(self._connection, Mark, rows_of(t.marks, Mark).order_by(t.marks.c.name))
 
     def holding_acceptances(self, now: datetime) -> list[AcceptanceRow]:
         columns = t.acceptances.c

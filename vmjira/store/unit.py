@@ -281,8 +281,8 @@ class SqlUnit:
         query = select(columns.id).where(columns.issue == issue, columns.state == "queued")
         return list(self._connection.scalars(query))
 
-    def heard(self, *, limit: int, offset: int = 0) -> list[DeliveryRow]:
-        return heard(self._connection, limit=limit, offset=offset)
+    def heard(self, *states: DeliveryState, limit: int, offset: int = 0) -> list[DeliveryRow]:
+        return heard(self._connection, states, limit=limit, offset=offset)
 
     def update_delivery(self, id: str, **changes: Any) -> None:
         change(self._connection, t.deliveries, {"id": id}, changes)

@@ -72,9 +72,9 @@ class Answers:
         with self.site.store().reading() as unit:
             return lists.acts(unit, page)
 
-    def events(self, page: int) -> Any:
+    def events(self, state: Any, page: int) -> Any:
         with self.site.store().reading() as unit:
-            return lists.events(unit, page)
+            return lists.events(unit, [state] if state else [], page)
 
     def acceptances(self) -> Any:
         return {"items": all_acceptances(self.site.store(), self.site.rules(), self.site.clock())}
@@ -108,7 +108,7 @@ OPERATIONS = (
     Operation("search", "/search", "Tickets, hosts and vulnerabilities by any part of a name", s.SearchQuery, s.Search),
     Operation("operations", "/operations", "What was done and why, the newest first", s.OperationsQuery, s.Operations),
     Operation("audit", "/audit", "What people did to operations, the newest first", s.PageQuery, s.Acts),
-    Operation("events", "/events", "What the tracker told, the newest first", s.PageQuery, s.Events),
+    Operation("events", "/events", "What the tracker told, the newest first", s.EventsQuery, s.Events),
     Operation("acceptances", "/acceptances", "Accepted risks, what ends first comes first", s.NoQuery, s.Acceptances),
     Operation("rules", "/rules", "Rules in force, problems of the files, and what changed when", s.PageQuery, s.Rules),
     Operation("scanners", "/scanners", "Scanners of the rules, and when each was heard of", s.NoQuery, s.Scanners),

@@ -102,12 +102,13 @@ def _labels(labels: Sequence[str], places: Sequence[float]) -> Iterable[str]:
     """As many as fit, the last one always."""
     if not labels:
         return
-    room = max(len(label) for label in labels) * 9.2 + 8
-    last = float("inf")
+    free = float(_WIDTH)  # of the width, from the left
     for label, x in reversed(list(zip(labels, places, strict=True))):
-        if last - x >= room:
-            last = x
-            anchor = "end" if x > _WIDTH - room / 2 else "start" if x < room / 2 else "middle"
+        half = len(label) * 4.6
+        anchor = "end" if x + half > _WIDTH else "start" if x < half else "middle"
+        right = x if anchor == "end" else x + 2 * half if anchor == "start" else x + half
+        if right <= free:
+            free = right - 2 * half - 8
             yield f'<text class="tick" x="{x:.1f}" y="{_HEIGHT - 9}" text-anchor="{anchor}">{escape(label)}</text>'
 
 

@@ -32,8 +32,7 @@ def add_ruling(views: Blueprint, site: Site) -> None:
         with site.store().reading() as unit:
             found = lists.scanners(unit, site.rules(), site.due)
             scans = lists.scans(unit, page_number())
-            marks = [(mark.name, mark.at) for mark in unit.look.marks() if mark.name != "form key"]
-        return render_template("scanners.html", found=found, scans=scans, marks=marks)
+        return render_template("scanners.html", found=found, scans=scans)
 
     @views.get("/acceptances")
     def acceptances() -> str:

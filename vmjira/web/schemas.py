@@ -9,7 +9,7 @@ from marshmallow import Schema, fields, validate
 from vmjira.domain.frames import OPENINGS, SEVERITIES
 from vmjira.domain.ticket import STATES as FINDING_STATES
 from vmjira.flows.search import KINDS
-from vmjira.web.site import LAST, STATES
+from vmjira.web.site import EVENT_STATES, LAST, STATES
 
 _SEVERITY = validate.OneOf(SEVERITIES)
 
@@ -74,6 +74,10 @@ class EvidenceQuery(PageQuery):
 class OperationsQuery(PageQuery):
     state = fields.String(load_default=None, validate=validate.OneOf(STATES))
     ticket = fields.String(load_default=None, validate=_ID, metadata={"description": "identifier of a ticket"})
+
+
+class EventsQuery(PageQuery):
+    state = fields.String(load_default=None, validate=validate.OneOf(EVENT_STATES))
 
 
 class SearchQuery(PageQuery):
@@ -266,7 +270,8 @@ class Vulnerability(Schema):
     cvss2, cvss3 = fields.Float(required=True, allow_none=True), fields.Float(required=True, allow_none=True)
     cves = fields.List(fields.String(), required=True, allow_none=True)
     references = fields.List(fields.String(), required=True, allow_none=True)
-    exploit_available = truth(allow_none=True)
+    exploit_available, kev = truth(allow_none=True), truth(allow_none=True)
+    kev_due, epss = fields.Date(required=True, allow_none=True), fields.Float(required=True, allow_none=True)
     solution, description, synopsis = maybe(), maybe(), maybe()
     published, patch_published = (
         fields.Date(required=True, allow_none=True),
@@ -409,8 +414,12 @@ class Job(Schema):
     last = one(Firing, allow_none=True)
 
 
+class CatalogueState(Schema):
+    name, source, edition, cves, taken_at = text(), text(), maybe(), number(), moment()
+
+
 class Scanners(Schema):
-    configured, heard, jobs = some(ScannerRule), some(Heard), some(Job)
+    configured, heard, jobs, catalogues = some(ScannerRule), some(Heard), some(Job), some(CatalogueState)
 
 
 class ScanOf(Schema):

@@ -13,10 +13,11 @@ from flask import g
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import Problem, VmjiraError
 from vmjira.flows.overview import titles
-from vmjira.flows.ports import OperationState, Outside, Store
+from vmjira.flows.ports import DeliveryState, OperationState, Outside, Store
 from vmjira.web.users import User
 
 STATES: tuple[OperationState, ...] = ("held", "waiting", "queued", "refused", "done", "dropped")
+EVENT_STATES: tuple[DeliveryState, ...] = ("queued", "done", "ignored", "failed")
 #: Beyond this no page is asked for in earnest.
 LAST = 1_000_000
 

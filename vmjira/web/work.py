@@ -15,7 +15,7 @@ from vmjira.flows.ports import OperationRow, OperationState, Unit
 from vmjira.web.forms import Forms
 from vmjira.web.gate import Denied
 from vmjira.web.pages import page_number
-from vmjira.web.site import STATES, Site, asking
+from vmjira.web.site import EVENT_STATES, STATES, Site, asking
 
 #: What a person may do to operations in which states.
 ACTIONS: dict[str, tuple[OperationState, ...]] = {
@@ -77,8 +77,19 @@ def add_work(views: Blueprint, site: Site, forms: Forms) -> None:
 
     @views.get("/events")
     def events() -> str:
+        state = request.args.get("state")
+        states = [each for each in EVENT_STATES if each == state]
         with site.store().reading() as unit:
-            return render_template("events.html", found=lists.events(unit, page_number()))
+            found = lists.events(unit, states, page_number())
+        return render_template("events.html", found=found, state=state if states else None, states=EVENT_STATES)
+
+    @views.post("/events/retry")
+    def retry_event() -> Answer:
+        if not (id := request.form.get("id", "")):
+            raise Denied(400, "Nothing was chosen.")
+        user = asking()
+        done = operations.retry_events(site.outside(), [] if id == "failed" else [id], by=Person(user.name, "page"))
+        return redirect(url_for("pages.events", did=len(done), **_back()), 303)
 
     @views.app_template_global()
     def form_token() -> str:
