@@ -49,6 +49,9 @@ def show_adoption(out: Console, found: Mapping[str, Any], *, done: bool) -> None
         words.append(
             f"That is more than the limits allow ({found['exceeds']}), so they are held until you release them."
         )
+    words += [
+        f"A scan is not believed in {each}; `vmjira operations list` has the notice." for each in found["not_believed"]
+    ]
     words.append(
         "From the next scan on, this backlog counts as known: its hosts are 'remaining', or 'safe' when it is fixed, "
         "and only what is really new makes tickets."

@@ -12,10 +12,11 @@ import pytest
 
 from tests.domain.samples import BOSTON, HIGH, LAB, RULES, WINDOWS, day, finding, fold_all, host, network, scan
 from vmjira.domain.acceptance import accept, reopen_accepted
+from vmjira.domain.adoption import adopt
 from vmjira.domain.frames import Scan
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.ledger import apply_rules, fold, touched
-from vmjira.domain.rulebook import Acceptance, Category, Policy, Rulebook
+from vmjira.domain.rulebook import Acceptance, Adoption, Category, Policy, Rulebook
 
 PC = "10.1.0.1"
 
@@ -503,3 +504,18 @@ def test_conditions_on_the_host_and_on_ports_are_asked_per_finding() -> None:
     assert [life["category"] for life in sorted(lives(fold_all(one, rules=rules)), key=lambda one: one["host"])] == [
         "linux", "high", "high",
     ]  # fmt: skip
+
+
+# --- adoption
+
+
+def test_an_adoption_leaves_a_range_alone_whose_first_scan_was_its_first_round() -> None:
+    """Its ordinal is that of iteration 0, its label is not: here a host of it answers in a scan of another range."""
+    names = replace(RULES, policy=Policy(adoption=Adoption("silent")), ranges=(
+        replace(BOSTON, identity=("hostname",)), replace(LAB, iteration="scan", identity=("hostname",)),
+    ))  # fmt: skip
+    start = fold_all(scan(day(5), [host("10.1.5.1", hostname="pc")], [finding("10.1.5.1", "a")]), rules=names)
+    other = scan(day(3), [host(PC, hostname="pc")], [finding(PC, "b")], scanner="gvm")
+    adopted = adopt(start, [other], names)
+    assert label(adopted.folded.knowledge, only(adopted.folded.knowledge), "first_iteration") == "1"
+    assert adopted.ranges == ()

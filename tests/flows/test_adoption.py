@@ -140,6 +140,13 @@ def test_a_forgotten_file_is_adopted_later_as_long_as_iteration_0_runs(world: Wo
     world.deliver()
     (ticket,) = world.jira.tickets()
     assert ticket.identifier == "windows.boston.0" and own_numbers(ticket)["total"] == 4
+    mode(world, "mode: cap, cap: 2")  # room for one more
+    adopt(world, world.scan(week(23, hours=2), {"10.1.8.1": [SMB, APACHE]}))
+    world.deliver()
+    tickets = world.jira.by_identifier()
+    assert {name: own_numbers(each)["total"] for name, each in tickets.items()} == {
+        "windows.boston.0": 5, "web.boston.0": 1,
+    }  # fmt: skip
     assert ledger_is_exact(world)
 
 
@@ -181,7 +188,8 @@ def test_killed_in_the_middle_the_same_command_ends_in_the_same_tickets(world: W
 def test_a_scan_that_lost_too_much_is_not_believed_and_the_next_regular_one_settles_it(world: World):
     mode(world, "mode: silent")
     many = {f"10.1.0.{number}": [SMB, RDP] for number in range(1, 15)}
-    adopt(world, world.scan(week(20), many), world.scan(week(21), {host: [] for host in many}))
+    report = adopt(world, world.scan(week(20), many), world.scan(week(21), {host: [] for host in many}))
+    assert [each.partition(" (")[0] for each in report.numbers["not_believed"]] == ["boston: 28 of 42 findings"]
     (notice,) = world.operations("held")
     assert (notice.operation, notice.identifier) == ("breaker", "boston")
     world.fold(week(23), many)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -162,3 +163,11 @@ def test_tickets_of_a_database_from_before_are_linked_by_the_next_scan_and_a_lin
     world.jira.calls()
     assert f"link {NEW}: done" in world.fold(week(26), {"10.1.5.1": [SMB, RDP]})
     assert "POST issueLink" not in world.jira.calls()
+
+
+def test_what_leaves_a_ticket_for_nowhere_and_comes_back_into_it_has_not_moved(world: World):
+    world.write_rules(categories=CATEGORIES.replace("family = 'Windows'", "family = 'Windows' AND severity > 'info'"))
+    for hours, severity in ((0, 3), (1, 0), (2, 3)):
+        world.fold(week(23, hours=hours), {"10.1.0.1": [replace(SMB, severity=severity)]})
+    (ticket_,) = world.jira.tickets()
+    assert "Moved" not in ticket_.description and ticket_.links == ()

@@ -31,6 +31,7 @@ class Adopted:
 
     folded: Folded  # all of it
     scans: tuple[Folded, ...]  # what each scan did
+    ranges: tuple[str, ...]  # that are in iteration 0 and have hosts of the scans, "" for none
 
 
 def in_use(iterations: pl.DataFrame, scans: Sequence[Scan], rulebook: Rulebook) -> list[str]:
@@ -52,12 +53,13 @@ def adopt(knowledge: Knowledge, scans: Sequence[Scan], rulebook: Rulebook) -> Ad
         steps.append(ledger.fold(replace(known, iterations=iterations), joins, rulebook))
         known = steps[-1].knowledge
     told = _with_ticket(knowledge.lives, known.lives, rulebook)
-    at_zero = {name for step in steps for name, ordinal in step.rounds.items() if ordinal == ZERO.ordinal}
-    untold = _AT_ZERO & _RANGE.is_in(sorted(at_zero)) & ~pl.struct(_CELL).is_in(told.to_struct().implode())
+    folded, now = _sum(known, steps), running(known.iterations)
+    ranges = tuple(sorted(name for name in folded.rounds if now[name] == ZERO))  # ordinal 1 may be a running number
+    untold = _AT_ZERO & _RANGE.is_in(ranges) & ~pl.struct(_CELL).is_in(told.to_struct().implode())
     if rulebook.policy.adoption.mode != "iteration0":
         first = pl.when(untold).then(pl.lit(BACKLOG, pl.Int32)).otherwise("first_iteration")
-        known = replace(known, lives=known.lives.with_columns(first_iteration=first))
-    return Adopted(_sum(known, steps), tuple(steps))
+        folded = replace(folded, knowledge=replace(known, lives=known.lives.with_columns(first_iteration=first)))
+    return Adopted(folded, tuple(steps), ranges)
 
 
 def cells(lives: pl.DataFrame) -> pl.DataFrame:

@@ -18,6 +18,7 @@ import structlog
 
 from vmjira.domain.adoption import Adopted as Taken
 from vmjira.domain.adoption import cells, in_use
+from vmjira.domain.breaker import in_doubt
 from vmjira.domain.frames import Scan
 from vmjira.domain.iterations import NO_RANGE, ZERO
 from vmjira.domain.lives import OPEN
@@ -27,7 +28,7 @@ from vmjira.flows import breaker
 from vmjira.flows.foresee import Outcome, foresee_adoption, foresee_rules
 from vmjira.flows.ingest import LoadRules, ReadScan, Report, adopt_rules, scan_row, settle
 from vmjira.flows.keep import keep, titles
-from vmjira.flows.knowledge import HOSTS, ITERATION_NAMES, Base, load, part_name
+from vmjira.flows.knowledge import BEFORE, HOSTS, ITERATION_NAMES, Base, load, part_name
 from vmjira.flows.ports import Conflict, EventRow, Outside, ScanRow, Unit
 from vmjira.flows.rules import read_rules, rules_in_force
 
@@ -55,9 +56,9 @@ def read_all(files: Sequence[Path], read: ReadScan) -> Read:
 def rehearse(outside: Outside, scans: Read, load_rules: LoadRules) -> dict[str, Any]:
     """The numbers of the backlog, if `adopt` took these scans by the rules in the folder; stores and sends nothing.
 
-    mode, cap, creates (tickets), exceeds (which limits, or None), tickets (by mode), and ranges, each with range (None:
-    hosts in no range), hosts, vulnerable (hosts), findings, cells, in_no_category, tickets (by mode), and
-    without_ticket (findings, by the policy's mode).
+    mode, cap, creates (tickets), exceeds (which limits, or None), not_believed (range and why, in words, where the
+    breaker trips), tickets (by mode), and ranges, each with range (None: hosts in no range), hosts, vulnerable (hosts),
+    findings, cells, in_no_category, tickets (by mode), and without_ticket (findings, by the policy's mode).
     """
     rulebook, base = load_rules(), load(outside.store)
     base = _ruled(outside, base, rulebook)
@@ -163,13 +164,14 @@ def _refuse_in_use(base: Base, scans: Read, rulebook: Rulebook) -> None:
 
 def _numbers(outcome: Outcome, adopted: Taken, rulebook: Rulebook) -> dict[str, Any]:
     base, adoption = outcome.base, rulebook.policy.adoption
-    names = sorted(name for name, ordinal in adopted.folded.rounds.items() if ordinal == ZERO.ordinal)
-    rows = [_range(base, name, adoption.cap) for name in names]
+    rows = [_range(base, name, adoption.cap) for name in adopted.ranges]
+    doubted = in_doubt(base.part(BEFORE))
     return {
         "mode": adoption.mode,
         "cap": adoption.cap,
         "creates": outcome.plan.count("create"),
         "exceeds": outcome.plan.exceeded(rulebook.policy),
+        "not_believed": [f"{trip.range}: {trip.words}" for trip in outcome.trips if trip.range in doubted],
         "tickets": {mode: sum(row["tickets"][mode] for row in rows) for mode in MODES},
         "ranges": rows,
     }

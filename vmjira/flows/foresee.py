@@ -142,6 +142,11 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
 
     pairs = moved_between(pl.concat([known.lives.clear(), *mine.values()]), known.iterations)
     moved = [Moved(*row) for row in pairs.iter_rows() if base.moved.get(row[:2]) != row[2]]
+    met = frozenset(
+        frozenset((each.source, each.target))
+        for each in moved
+        if {(each.source, each.target), (each.target, each.source)} & base.moved.keys()
+    )
 
     def planned(tickets: Mapping[str, TicketRow]) -> Outcome:
         facts = [each for name, frame in mine.items() for each in _facts(frame, name, running, tickets.values())]
@@ -155,7 +160,7 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
             at=change.at,
             because=change.because,
             moved=tuple(moved),
-            met=frozenset(frozenset(pair) for pair in base.moved),
+            met=met,
         )
         plan = make_plan(situation, change.rulebook, change.title)
         after = replace(base, tickets=tickets).after(parts, plan, cells)
