@@ -77,9 +77,10 @@ def create_app(
 def _words(app: Flask, site: Site) -> None:
     """What templates may say."""
 
-    def when(at: datetime | str | None) -> str:
+    def when(at: datetime | str | None, seconds: bool = False) -> str:
         at = datetime.fromisoformat(at) if isinstance(at, str) else at
-        return f"{at.astimezone(site.rules().policy.timezone):%Y-%m-%d %H:%M}" if at else ""
+        form = "%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M"
+        return at.astimezone(site.rules().policy.timezone).strftime(form) if at else ""
 
     app.jinja_env.filters |= {"when": when, "percent": lambda share: "–" if share is None else f"{share:.0%}"}
     app.jinja_env.globals |= {
