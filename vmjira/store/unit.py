@@ -351,17 +351,20 @@ class SqlUnit:
 
     # worker slots
 
-    def claim_slot(self, host: str, pid: int, now: datetime, *, stale_after: float) -> int:
-        live = set(self.live_slots(now, stale_after=stale_after))
-        slot = next(number for number in count(1) if number not in live)
-        put(self._connection, t.worker_slots, [{"slot": slot, "host": host, "pid": pid, "beat_at": now}])
-        return slot
+    def claim_slot(self, host: str, pid: int, now: datetime) -> SlotRow:
+        while True:
+            taken = {row.slot for row in self.slots()}
+            row = SlotRow(next(number for number in count(1) if number not in taken), host, pid, now)
+            if add_new(self._connection, t.worker_slots, vars(row)):
+                return row
 
     def beat(self, slot: int, now: datetime) -> None:
         change(self._connection, t.worker_slots, {"slot": slot}, {"beat_at": now})
 
-    def release_slot(self, slot: int) -> None:
-        self._connection.execute(delete(t.worker_slots).where(t.worker_slots.c.slot == slot))
+    def release_slot(self, row: SlotRow) -> None:
+        columns = t.worker_slots.c
+        same = (columns.slot == row.slot) & (columns.host == row.host) & (columns.pid == row.pid)
+        self._connection.execute(delete(t.worker_slots).where(same))
 
     def slots(self) -> list[SlotRow]:
         return fetch(self._connection, SlotRow, rows_of(t.worker_slots, SlotRow).order_by(t.worker_slots.c.slot))
