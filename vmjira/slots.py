@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 #: Seconds between two beats, and how many of ours another worker may miss: of another machine, and of this one, where
 #: its process is still there (or another one with its number).
 BEAT, MISSED, MISSED_HERE = 2.0, 8, 150
+#: So long nobody else takes over from a dead worker when somebody has begun to: the second of two would queue again
+#: what has been begun meanwhile.
+LEASE = timedelta(seconds=60)
 
 
 @dataclass
@@ -41,10 +44,13 @@ class Place:
             rows = unit.slots()
             if executor(self.me) not in map(executor, rows):
                 return False
-            unit.beat(self.me.slot, datetime.now(UTC))
-        others = [row for row in rows if executor(row) != executor(self.me)]
-        self._missed = {row: self._missed.get(row, -1) + 1 for row in others}
-        if dead := [row for row in others if self._is_dead(row)]:
+            now = datetime.now(UTC)
+            unit.beat(self.me.slot, now)
+            others = [row for row in rows if executor(row) != executor(self.me)]
+            self._missed = {row: self._missed.get(row, -1) + 1 for row in others}
+            dead = [row for row in others if row.beat_at <= now and self._is_dead(row)]
+            dead = [row for row in dead if unit.lease_slot(row, now + LEASE)]
+        if dead:
             self.take_over([executor(row) for row in dead])
             with self.store.begin() as unit:
                 for row in dead:

@@ -85,6 +85,22 @@ def test_an_outage_of_the_database_makes_nobody_dead_and_ends_no_beat(
     assert worker.took == []
 
 
+def test_two_that_see_the_same_dead_one_do_not_both_take_over(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    """Else the second would queue again what somebody has begun to do meanwhile."""
+    monkeypatch.setattr(slots, "_alive", lambda pid: pid != 99)
+    host = slots.socket.gethostname()
+    workers = [Worker(desk.world.store, claim(desk, host, pid)) for pid in (1, 2)]
+    dead = claim(desk, host, 99)
+
+    def meanwhile(executors: list[str]) -> None:
+        workers[0].took += executors
+        assert workers[1].beat()
+
+    workers[0].take_over = meanwhile  # type: ignore[assignment]
+    assert workers[0].beat() and workers[1].beat()
+    assert (workers[0].took, workers[1].took) == ([executor(dead)], [])
+
+
 def test_one_that_was_taken_for_dead_knows_it(desk: Desk):
     with claimed(desk.world.store) as place:
         assert place.beat()

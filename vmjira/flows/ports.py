@@ -579,6 +579,9 @@ class Unit(Protocol):
         """The lowest slot that nobody has, dead or alive."""
 
     def beat(self, slot: int, now: datetime) -> None: ...
+    def lease_slot(self, row: SlotRow, until: datetime) -> bool:
+        """Mark a dead worker's slot as being taken over until then: its beat lies ahead. False: it has changed."""
+
     def release_slot(self, row: SlotRow) -> None:
         """Unless another worker has it by now."""
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, func, insert, select, update
 
 from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow, TopHost
 from vmjira.errors import VmjiraError
@@ -361,10 +361,12 @@ class SqlUnit:
     def beat(self, slot: int, now: datetime) -> None:
         change(self._connection, t.worker_slots, {"slot": slot}, {"beat_at": now})
 
+    def lease_slot(self, row: SlotRow, until: datetime) -> bool:
+        unchanged = _has(row) & (t.worker_slots.c.beat_at == row.beat_at)
+        return self._connection.execute(update(t.worker_slots).where(unchanged).values(beat_at=until)).rowcount == 1
+
     def release_slot(self, row: SlotRow) -> None:
-        columns = t.worker_slots.c
-        same = (columns.slot == row.slot) & (columns.host == row.host) & (columns.pid == row.pid)
-        self._connection.execute(delete(t.worker_slots).where(same))
+        self._connection.execute(delete(t.worker_slots).where(_has(row)))
 
     def slots(self) -> list[SlotRow]:
         return fetch(self._connection, SlotRow, rows_of(t.worker_slots, SlotRow).order_by(t.worker_slots.c.slot))
@@ -396,3 +398,9 @@ class SqlUnit:
 def _cell_numbers(row: RowMapping) -> CellNumbers:
     numbers, top = HostNumbers(**row["numbers"]), tuple(TopHost(**host) for host in row["top"])
     return CellNumbers(**{**row, "numbers": numbers, "top": top})
+
+
+def _has(row: SlotRow) -> ColumnElement[bool]:
+    """That very worker has the slot."""
+    columns = t.worker_slots.c
+    return (columns.slot == row.slot) & (columns.host == row.host) & (columns.pid == row.pid)
