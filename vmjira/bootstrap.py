@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ from vmjira import rulefiles
 from vmjira.domain.frames import Scan
 from vmjira.domain.rulebook import Policy, Rulebook, Scanner
 from vmjira.errors import Problem, RulesInvalid
-from vmjira.flows.ports import Outside, Unit
+from vmjira.flows.ports import Outside
 from vmjira.flows.readahead import ReadAhead
 from vmjira.flows.rules import LastGood, read_rules
 from vmjira.rendering import Renderer, check_templates
@@ -51,8 +49,8 @@ if TYPE_CHECKING:
     from vmjira.web.site import Parts
     from vmjira.web.uploads import Taken
 
-#: Seconds between two beats of a worker, and after which a silent worker counts as dead.
-BEAT, STALE = 2.0, 15.0
+#: Seconds after its last beat in which a worker counts as alive.
+STALE = 15.0
 
 
 @dataclass(frozen=True)
@@ -247,37 +245,15 @@ class Application:
     def worker(self, *, threads: int = 8) -> Iterator[int]:
         """Deliver from this process while the block runs, under a worker slot of its own; gives the slot."""
         from vmjira.flows import queue
+        from vmjira.slots import claimed, executor
 
-        store, handlers = self.store, self._handlers()
-        with store.begin() as unit:
-            _free_slots_of_the_dead(unit)
-            slot = unit.claim_slot(socket.gethostname(), os.getpid(), datetime.now(UTC), stale_after=STALE)
-        stop = threading.Event()
-
-        def beat() -> None:
-            while not stop.wait(BEAT):
-                now = datetime.now(UTC)
-                with store.begin() as unit:
-                    unit.beat(slot, now)
-                    live = unit.live_slots(now, stale_after=STALE)
-                    dead = [row.slot for row in unit.slots() if row.slot not in live]
-                if dead:
-                    queue.take_over(dead)
-                    with store.begin() as unit:
-                        live = unit.live_slots(now, stale_after=STALE)
-                        for each in set(dead) - set(live):  # else a successor has come meanwhile
-                            unit.release_slot(each)
-
-        thread = threading.Thread(target=beat, daemon=True, name="beat")
-        thread.start()
-        try:
-            with queue.running(self.settings.database_url, slot, handlers, threads=threads):
-                yield slot
-        finally:
-            stop.set()
-            thread.join()
-            with store.begin() as unit:
-                unit.release_slot(slot)
+        handlers = self._handlers()
+        with (
+            claimed(self.store) as place,
+            queue.running(self.settings.database_url, executor(place.me), handlers, threads=threads),
+            place.beating(),
+        ):
+            yield place.me.slot
 
     def worker_alive(self) -> bool:
         with self.store.reading() as unit:
@@ -290,23 +266,6 @@ def _problems_of(folder: Path) -> list[Problem]:
     except RulesInvalid as error:
         return error.problems
     return check_templates(folder / "templates")
-
-
-def _free_slots_of_the_dead(unit: Unit) -> None:
-    """A worker of this machine that was killed cannot say so; its successor need not wait until it counts as dead."""
-    for row in unit.slots():
-        if row.host == socket.gethostname() and not _alive(row.pid):
-            unit.beat(row.slot, datetime.fromtimestamp(0, UTC))  # else nobody would take over what it left
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def web_app() -> Flask:

@@ -112,7 +112,7 @@ def test_work_that_waits_long_with_no_worker_to_do_it_is_not_ready(
     with world.store.begin() as unit:
         unit.add_operations([OperationRow("1", "update", "a.b.1", "", planned_at=now() - timedelta(minutes=minutes))])
         if worker:
-            unit.claim_slot("here", 1, datetime.now(UTC), stale_after=15)
+            unit.claim_slot("here", 1, datetime.now(UTC))
     assert ready(client(world))[0] == status
 
 

@@ -267,16 +267,19 @@ def test_operations_come_in_the_order_in_which_they_were_planned(store: SqlStore
     assert changed == operation_row(3, identifier="t", state="done", ended_at=NOON, attempts=2, answer="VM-1")
 
 
-def test_the_lowest_free_slot_is_taken(store: SqlStore) -> None:
+def test_the_lowest_slot_that_nobody_has_is_taken_and_a_dead_one_keeps_its_own(store: SqlStore) -> None:
     later = NOON + timedelta(seconds=40)
     with store.begin() as unit:
-        assert [unit.claim_slot("a", pid, NOON, stale_after=60) for pid in range(3)] == [1, 2, 3]
-        unit.release_slot(2)
+        first, second, third = (unit.claim_slot("a", pid, NOON) for pid in range(3))
+        assert [row.slot for row in (first, second, third)] == [1, 2, 3]
+        unit.release_slot(second)
         assert unit.live_slots(NOON, stale_after=60) == [1, 3]
-        assert unit.claim_slot("b", 9, NOON, stale_after=60) == 2
+        other = unit.claim_slot("b", 9, NOON)
+        unit.release_slot(second)
+        assert other.slot == 2 and other in unit.slots(), "it is another one's by now"
         unit.beat(3, later)
         assert unit.live_slots(later, stale_after=30) == [3]
-        assert unit.claim_slot("b", 10, later, stale_after=30) == 1
+        assert unit.claim_slot("b", 10, later).slot == 4
         with pytest.raises(LookupError):
             unit.beat(8, later)
 

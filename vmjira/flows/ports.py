@@ -404,7 +404,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class SlotRow:
-    """A worker's place: whoever takes it takes up what its predecessor left."""
+    """A worker's place: see `vmjira.slots`."""
 
     slot: int
     host: str
@@ -585,11 +585,16 @@ class Unit(Protocol):
     def tally(self) -> Tally: ...
 
     # worker slots
-    def claim_slot(self, host: str, pid: int, now: datetime, *, stale_after: float) -> int:
-        """The lowest slot that is free: never taken, its beat older than `stale_after` seconds, or `release`d."""
+    def claim_slot(self, host: str, pid: int, now: datetime) -> SlotRow:
+        """The lowest slot that nobody has, dead or alive."""
 
     def beat(self, slot: int, now: datetime) -> None: ...
-    def release_slot(self, slot: int) -> None: ...
+    def lease_slot(self, row: SlotRow, until: datetime) -> bool:
+        """Mark a dead worker's slot as being taken over until then: its beat lies ahead. False: it has changed."""
+
+    def release_slot(self, row: SlotRow) -> None:
+        """Unless another worker has it by now."""
+
     def slots(self) -> list[SlotRow]: ...
     def live_slots(self, now: datetime, *, stale_after: float) -> list[int]: ...
 

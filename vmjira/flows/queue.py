@@ -8,7 +8,7 @@ and its predecessor link each other), different cells in parallel.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -125,13 +125,9 @@ class Queue:
             count += len(ended)
 
 
-def take_over(slots: Iterable[int]) -> None:
-    """Queue again what workers left that died and have no successor. Only while this process is `running`."""
-    DBOS._recover_pending_workflows([executor(slot) for slot in slots])
-
-
-def executor(slot: int) -> str:
-    return f"worker.{slot}"
+def take_over(executors: Sequence[str]) -> None:
+    """Queue again what workers left that died. Only while this process is `running`."""
+    DBOS._recover_pending_workflows(list(executors))
 
 
 def cell_of(identifier: str) -> str:
@@ -140,8 +136,8 @@ def cell_of(identifier: str) -> str:
 
 
 @contextmanager
-def running(database_url: str, slot: int, handlers: Mapping[str, Attempt], *, threads: int = 8) -> Iterator[None]:
-    """Work off queues while the block runs. `slot` names the worker: its successor takes up what it left.
+def running(database_url: str, executor: str, handlers: Mapping[str, Attempt], *, threads: int = 8) -> Iterator[None]:
+    """Work off queues while the block runs. `executor` names this worker, see `take_over`.
 
     `handlers`: by queue. They are kept in the module, because workflows are found by name after
     a crash and cannot be closures.
@@ -152,7 +148,7 @@ def running(database_url: str, slot: int, handlers: Mapping[str, Attempt], *, th
             "name": APPLICATION,
             "system_database_url": database_url,
             "application_version": WORKFLOW_VERSION,
-            "executor_id": executor(slot),
+            "executor_id": executor,
             "log_level": "WARNING",
             "max_executor_threads": threads * 4 + 8,
         }

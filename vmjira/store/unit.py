@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, func, insert, select, update
 
 from vmjira.domain.ticket import CellNumbers, HostNumbers, Moved, OwnNumbers, TicketRow, TopHost
 from vmjira.errors import VmjiraError
@@ -360,17 +360,22 @@ class SqlUnit:
 
     # worker slots
 
-    def claim_slot(self, host: str, pid: int, now: datetime, *, stale_after: float) -> int:
-        live = set(self.live_slots(now, stale_after=stale_after))
-        slot = next(number for number in count(1) if number not in live)
-        put(self._connection, t.worker_slots, [{"slot": slot, "host": host, "pid": pid, "beat_at": now}])
-        return slot
+    def claim_slot(self, host: str, pid: int, now: datetime) -> SlotRow:
+        while True:
+            taken = {row.slot for row in self.slots()}
+            row = SlotRow(next(number for number in count(1) if number not in taken), host, pid, now)
+            if add_new(self._connection, t.worker_slots, vars(row)):
+                return row
 
     def beat(self, slot: int, now: datetime) -> None:
         change(self._connection, t.worker_slots, {"slot": slot}, {"beat_at": now})
 
-    def release_slot(self, slot: int) -> None:
-        self._connection.execute(delete(t.worker_slots).where(t.worker_slots.c.slot == slot))
+    def lease_slot(self, row: SlotRow, until: datetime) -> bool:
+        unchanged = _has(row) & (t.worker_slots.c.beat_at == row.beat_at)
+        return self._connection.execute(update(t.worker_slots).where(unchanged).values(beat_at=until)).rowcount == 1
+
+    def release_slot(self, row: SlotRow) -> None:
+        self._connection.execute(delete(t.worker_slots).where(_has(row)))
 
     def slots(self) -> list[SlotRow]:
         return fetch(self._connection, SlotRow, rows_of(t.worker_slots, SlotRow).order_by(t.worker_slots.c.slot))
@@ -402,3 +407,9 @@ class SqlUnit:
 def _cell_numbers(row: RowMapping) -> CellNumbers:
     numbers, top = HostNumbers(**row["numbers"]), tuple(TopHost(**host) for host in row["top"])
     return CellNumbers(**{**row, "numbers": numbers, "top": top})
+
+
+def _has(row: SlotRow) -> ColumnElement[bool]:
+    """That very worker has the slot."""
+    columns = t.worker_slots.c
+    return (columns.slot == row.slot) & (columns.host == row.host) & (columns.pid == row.pid)
