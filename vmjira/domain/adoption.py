@@ -49,8 +49,7 @@ def adopt(knowledge: Knowledge, scans: Sequence[Scan], rulebook: Rulebook) -> Ad
     known, steps = knowledge, list[Folded]()
     for scan in scans:
         iterations = begin_at_zero(known.iterations, ledger.touched(known.hosts, scan, rulebook))
-        joins = replace(scan, rescan=True)
-        steps.append(ledger.fold(replace(known, iterations=iterations), joins, rulebook))
+        steps.append(ledger.fold(replace(known, iterations=iterations), scan, rulebook, joins=True))
         known = steps[-1].knowledge
     told = _with_ticket(knowledge.lives, known.lives, rulebook)
     folded, now = _sum(known, steps), running(known.iterations)

@@ -49,8 +49,11 @@ def touched(known_hosts: pl.DataFrame, scan: Scan, rulebook: Rulebook) -> set[st
     return {*hosts["range"].fill_null(NO_RANGE), *known["range"].fill_null(NO_RANGE), *before}
 
 
-def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook) -> Folded:
-    """The knowledge after the scan. The same scan once more changes nothing."""
+def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook, *, joins: bool = False) -> Folded:
+    """The knowledge after the scan. The same scan once more changes nothing.
+
+    `joins`: it joins the running iteration, as a rescan does, whatever the cadence.
+    """
     at = scan.finished_at.astimezone(UTC)
     identified = identify(scan, rulebook)
     merged = merge(identified)
@@ -58,7 +61,7 @@ def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook) -> Folded:
     known = remember(knowledge.hosts, hosts, scan.scanner)
     summary = newest(known.join(hosts, on="host", how="semi"))
     owners = summary["range"].fill_null(NO_RANGE).unique()
-    iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=scan.rescan)
+    iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=scan.rescan or joins)
     catalogue = learn(knowledge.vulnerabilities, scan.vulnerabilities, as_of=at)
     now = renew(replace(knowledge, hosts=known, vulnerabilities=catalogue, iterations=iterations))
     observed = observe(scan, identified, _facts(hosts, summary, rounds))
