@@ -30,8 +30,9 @@ from vmjira.bootstrap import Application, configure_logging
 from vmjira.flows.deliver import attempt
 from vmjira.flows.ingest import ingest
 from vmjira.flows.operations import new_operation
-from vmjira.flows.ports import DeliveryRow, OperationRow, Outside, Unit
+from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.queue import DELIVER, running
+from vmjira.flows.rows import DeliveryRow, OperationRow
 from vmjira.flows.waiting import wait_until_delivered
 from vmjira.sandbox.app import create_app
 from vmjira.sandbox.campaign import write_campaign

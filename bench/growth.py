@@ -32,8 +32,8 @@ from vmjira.domain import ledger
 from vmjira.domain.frames import FINDINGS, HOSTS, SEVERITIES, UNMADE, VULNERABILITIES, Scan, empty
 from vmjira.domain.rulebook import Category, Network, Policy, Range, Rulebook
 from vmjira.flows import foresee, ingest
-from vmjira.flows.ports import RulesRow
 from vmjira.flows.queue import Queue
+from vmjira.flows.rows import RulesRow
 from vmjira.settings import load_settings
 from vmjira.store import SqlStore
 

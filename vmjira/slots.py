@@ -18,8 +18,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from vmjira.flows.ports import SlotRow, Store
+from vmjira.flows.ports import Store
 from vmjira.flows.queue import take_over
+from vmjira.flows.rows import SlotRow
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ import click
 
 from vmjira.bootstrap import Application
 from vmjira.cliparts import JSON, err, out, pass_app, print_json
-from vmjira.flows.ports import WebhookRegistration
+from vmjira.flows.tracking import WebhookRegistration
 from vmjira.shown import show_drift, show_findings, show_webhooks
 
 

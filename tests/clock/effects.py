@@ -12,8 +12,8 @@ from tests.flows.jira import Ticket
 from vmjira.bootstrap import Application
 from vmjira.flows.firings import firing_id
 from vmjira.flows.jobs import JOBS
-from vmjira.flows.ports import FiringRow
 from vmjira.flows.replay import differing, rebuild
+from vmjira.flows.rows import FiringRow
 
 
 @dataclass(frozen=True)

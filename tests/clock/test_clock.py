@@ -16,7 +16,7 @@ from vmjira import scheduling
 from vmjira.errors import RulesInvalid, StoreUnavailable
 from vmjira.flows.firings import firing_id, ring
 from vmjira.flows.jobs import crons
-from vmjira.flows.ports import FiringRow
+from vmjira.flows.rows import FiringRow
 from vmjira.scheduling import Clock, Timetable, latest_due, timetable, trigger
 
 UTC_ZONE = ZoneInfo("UTC")

@@ -24,8 +24,9 @@ from tests.flows.jira import running
 from tests.flows.scans import APACHE, RDP, SMB, week
 from tests.flows.world import CATEGORIES, a_world
 from vmjira.flows.enrich import Catalogue
-from vmjira.flows.ports import AcceptanceRow, Unit
+from vmjira.flows.ports import Unit
 from vmjira.flows.replay import differing, rebuild
+from vmjira.flows.rows import AcceptanceRow
 from vmjira.flows.rulewatch import look
 from vmjira.store.store import SqlStore
 from vmjira.trackers.jira.tracker import JiraTracker

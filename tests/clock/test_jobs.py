@@ -10,7 +10,7 @@ import pytest
 from tests.clock.world import Desk, said
 from tests.flows.scans import APACHE, SMB, week
 from vmjira.domain.rulebook import Scanner
-from vmjira.flows.ports import AcceptanceRow, TakenRow
+from vmjira.flows.rows import AcceptanceRow, TakenRow
 from vmjira.flows.silence import judge
 
 PC = {"10.1.0.5": [SMB]}

@@ -14,7 +14,8 @@ import pytest
 from tests.clock.world import Desk
 from vmjira import slots
 from vmjira.errors import StoreUnavailable
-from vmjira.flows.ports import SlotRow, Store
+from vmjira.flows.ports import Store
+from vmjira.flows.rows import SlotRow
 from vmjira.slots import MISSED, Place, claimed, executor
 
 

@@ -17,7 +17,8 @@ from vmjira.errors import VmjiraError
 from vmjira.flows.fetch import Fetched, Intake, Visit
 from vmjira.flows.firings import fire, firing_id
 from vmjira.flows.jobs import Tools, run
-from vmjira.flows.ports import FiringRow, Outside, TakenRow, Unit
+from vmjira.flows.ports import Outside, Unit
+from vmjira.flows.rows import FiringRow, TakenRow
 from vmjira.flows.rules import LastGood
 from vmjira.flows.sources import Check, Listing, Progress, RemoteScan
 from vmjira.rulefiles import load

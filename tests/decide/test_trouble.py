@@ -13,8 +13,8 @@ from tests.domain.samples import day, scan
 from vmjira.domain.rulebook import TicketRules
 from vmjira.flows import react
 from vmjira.flows.events import parse
-from vmjira.flows.ports import DeliveryRow
 from vmjira.flows.react import look_again, read_issue
+from vmjira.flows.rows import DeliveryRow
 from vmjira.trackers.jira import calls
 
 TROUBLE = {

@@ -23,10 +23,11 @@ from vmjira.domain.ticket import TicketRow
 from vmjira.flows.deliver import attempt
 from vmjira.flows.events import parse
 from vmjira.flows.ingest import Report, adopt_rules, fold_in
-from vmjira.flows.ports import AcceptanceRow, DeliveryRow, OperationRow, Outside, Unit
+from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.react import react
 from vmjira.flows.readahead import ReadAhead
 from vmjira.flows.replay import differing, rebuild
+from vmjira.flows.rows import AcceptanceRow, DeliveryRow, OperationRow
 from vmjira.rendering import Renderer
 from vmjira.sandbox.app import create_app
 from vmjira.store import SqlStore, open_store

@@ -15,7 +15,7 @@ from tests.flows.world import CATEGORIES, POLICY, RANGES
 from vmjira.bootstrap import Application
 from vmjira.flows.ingest import ingest
 from vmjira.flows.operations import retry, retry_events
-from vmjira.flows.ports import DeliveryRow
+from vmjira.flows.rows import DeliveryRow
 from vmjira.flows.waiting import wait_until_delivered
 from vmjira.settings import load_settings
 

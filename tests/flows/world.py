@@ -18,10 +18,11 @@ from vmjira import rulefiles
 from vmjira.domain.frames import Scan
 from vmjira.flows import ingest as ingesting
 from vmjira.flows.deliver import attempt
-from vmjira.flows.ports import DeliveryRow, OperationRow, OperationState, Outside, Unit
+from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.present import all_tickets, one_ticket
 from vmjira.flows.preview import preview
 from vmjira.flows.readahead import ReadAhead
+from vmjira.flows.rows import DeliveryRow, OperationRow, OperationState
 from vmjira.rendering import Renderer
 from vmjira.rulefiles import load
 from vmjira.scanners import read_scan

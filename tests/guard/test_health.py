@@ -21,7 +21,7 @@ from tests.guard.world import World
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import OwnNumbers
 from vmjira.errors import RulesInvalid, SettingsInvalid, StoreUnavailable
-from vmjira.flows.ports import DeliveryRow, Mark, OperationRow
+from vmjira.flows.rows import DeliveryRow, Mark, OperationRow
 from vmjira.flows.rules import rules_in_force
 from vmjira.settings import load_settings
 from vmjira.store import tables

@@ -20,7 +20,7 @@ from vmjira.flows.acceptances import all_acceptances, summary
 from vmjira.flows.foresee import foresee_acceptance
 from vmjira.flows.keep import keep, titles
 from vmjira.flows.knowledge import load
-from vmjira.flows.ports import AcceptanceRow, DeliveryRow, EventRow
+from vmjira.flows.rows import AcceptanceRow, DeliveryRow, EventRow
 from vmjira.flows.rules import rules_in_force
 from vmjira.web import create_app
 

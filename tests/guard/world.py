@@ -13,10 +13,12 @@ from vmjira import rulefiles
 from vmjira.domain.frames import Scan
 from vmjira.flows import ingest as ingesting
 from vmjira.flows.operations import BREAKER
-from vmjira.flows.ports import DeliveryRow, OperationRow, OperationState, Outside, Tracker, Unit
+from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.present import all_tickets
 from vmjira.flows.preview import preview
 from vmjira.flows.readahead import ReadAhead
+from vmjira.flows.rows import DeliveryRow, OperationRow, OperationState
+from vmjira.flows.tracking import Tracker
 from vmjira.rendering import Renderer
 from vmjira.store import SqlStore
 

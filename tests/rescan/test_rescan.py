@@ -12,8 +12,8 @@ from tests.domain.samples import day, finding, host, scan
 from tests.rescan.world import CLOSED, REFUSED, SCANNERS, A, B, C, World, found
 from vmjira.errors import ScannerRefused, ScannerUnavailable, ScanUnreadable
 from vmjira.flows.deliver import attempt
-from vmjira.flows.ports import TakenRow
 from vmjira.flows.rescan import FIRST_PAUSE, LONGEST_PAUSE, SURE
+from vmjira.flows.rows import TakenRow
 
 DOWN = ScannerUnavailable("hq: no answer (ConnectTimeout)")
 MINUTE = timedelta(minutes=1)

@@ -27,7 +27,7 @@ from vmjira.bootstrap import Application, web_app_of
 from vmjira.errors import SettingsInvalid, StoreUnavailable
 from vmjira.flows import ingest, silence
 from vmjira.flows.attention import needs_a_person
-from vmjira.flows.ports import ScanRow
+from vmjira.flows.rows import ScanRow
 from vmjira.settings import load_settings
 from vmjira.web.uploads import safe_name
 

@@ -13,14 +13,15 @@ import polars as pl
 import pytest
 
 from tests.store.test_unit import move, operation_row, ticket_row, with_rules
-from vmjira.flows.ports import Conflict, EventRow
+from vmjira.flows.ports import Conflict
+from vmjira.flows.rows import EventRow
 from vmjira.store import SqlStore, open_store
 
 ALL = -timedelta(minutes=1)  # sweep whatever its age
 
 WRITE_AND_HANG = """
 import sys, time, polars as pl
-from vmjira.flows.ports import EventRow
+from vmjira.flows.rows import (EventRow)
 from vmjira.store import open_store
 store = open_store(sys.argv[1], sys.argv[2])
 store.write("ledger/boston/1.parquet", pl.DataFrame({"a": [1]}))
@@ -42,7 +43,8 @@ store._data.write("ledger/boston/1.parquet", pl.LazyFrame({"a": [1]}).map_batche
 
 MOVE = """
 import sys
-from vmjira.flows.ports import Conflict, EventRow
+from vmjira.flows.ports import (Conflict)
+from vmjira.flows.rows import (EventRow)
 from vmjira.store import open_store
 store = open_store(sys.argv[1], sys.argv[2])
 with store.reading() as unit:

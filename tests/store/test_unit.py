@@ -8,15 +8,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from vmjira.domain.ticket import CellNumbers, HostNumbers, Moved, OwnNumbers, TicketRow, TopHost
-from vmjira.flows.ports import (
-    AttachmentRow,
-    Conflict,
-    EventRow,
-    Mark,
-    OperationRow,
-    RulesRow,
-    ScanRow,
-)
+from vmjira.flows.ports import Conflict
+from vmjira.flows.rows import AttachmentRow, EventRow, Mark, OperationRow, RulesRow, ScanRow
 from vmjira.store import SqlStore
 
 NOON = datetime(2026, 6, 5, 12, 0, 0, 123456, UTC)

@@ -14,7 +14,7 @@ import pytest
 from tests.trackers.scripted import TOKEN, Answer, Script
 from vmjira.domain.rulebook import TicketRules
 from vmjira.errors import TicketGone, TrackerRefused, TrackerUnavailable
-from vmjira.flows.ports import Draft, File
+from vmjira.flows.tracking import Draft, File
 from vmjira.trackers.jira import JiraSettings, JiraTracker, Secret, connect
 
 DRAFT = Draft("smb.boston.2026-W23", "SMB – Boston – Scan 23", "text", TicketRules(project="VM"))

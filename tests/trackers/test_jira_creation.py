@@ -10,7 +10,7 @@ import pytest
 from tests.trackers.scripted import Answer, Script
 from vmjira.domain.rulebook import TicketRules
 from vmjira.errors import TrackerRefused, TrackerUnavailable
-from vmjira.flows.ports import Draft
+from vmjira.flows.tracking import Draft
 from vmjira.trackers.jira.fields import line
 
 RULES = TicketRules(

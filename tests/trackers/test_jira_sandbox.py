@@ -18,7 +18,7 @@ from werkzeug.serving import make_server
 from tests import openapi
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook, TicketRules
 from vmjira.errors import TicketGone, TrackerRefused, TrackerUnavailable, TransitionImpossible
-from vmjira.flows.ports import Draft, File
+from vmjira.flows.tracking import Draft, File
 from vmjira.sandbox.app import create_app
 from vmjira.sandbox.config import Project
 from vmjira.sandbox.workflow import Workflow

@@ -17,8 +17,8 @@ from tests.watch.jira import Jira, running
 from tests.watch.scans import APACHE, NGINX, RDP, SMB, week
 from tests.watch.world import World, a_world
 from vmjira.flows.events import parse
-from vmjira.flows.ports import DeliveryRow
 from vmjira.flows.react import react
+from vmjira.flows.rows import DeliveryRow
 
 OFFICES, AGAIN = 20, 10  # with two categories, half of the offices in two weeks: 60 tickets
 TICKETS = 2 * (OFFICES + AGAIN)

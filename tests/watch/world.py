@@ -15,9 +15,10 @@ from tests.watch.scans import Hosts, nessus
 from vmjira import rulefiles
 from vmjira.flows.deliver import attempt
 from vmjira.flows.ingest import ingest
-from vmjira.flows.ports import DeliveryRow, OperationRow, Outside, Unit
+from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.readahead import ReadAhead
 from vmjira.flows.reconcile import reconcile
+from vmjira.flows.rows import DeliveryRow, OperationRow
 from vmjira.rendering import Renderer
 from vmjira.scanners import read_scan
 from vmjira.store import SqlStore, open_store

@@ -15,8 +15,8 @@ from tests.web.conftest import web_of
 from tests.web.reading import forms, press, rows, words
 from tests.web.test_access import LINES, TOKEN, basic
 from vmjira.cli import main
-from vmjira.flows.ports import DeliveryRow
 from vmjira.flows.react import react
+from vmjira.flows.rows import DeliveryRow
 from vmjira.flows.rulewatch import look, settle
 from vmjira.rulefiles import load
 from vmjira.web.forms import COOKIE, FIELD

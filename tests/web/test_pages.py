@@ -14,7 +14,7 @@ from tests.flows.scans import APACHE, RDP, SMB, week
 from tests.flows.world import CATEGORIES, POLICY, RANGES, World, a_world
 from tests.web.conftest import NOW, web_of
 from tests.web.reading import rows, words
-from vmjira.flows.ports import DeliveryRow, FiringRow, Mark, OperationRow
+from vmjira.flows.rows import DeliveryRow, FiringRow, Mark, OperationRow
 from vmjira.web import create_app
 
 PAGES = ("/", "/tickets", "/search", "/rules", "/scanners", "/events", "/operations", "/audit", "/acceptances")

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from tests import openapi
 from vmjira.bootstrap import Application, web_app_of
-from vmjira.flows.ports import DeliveryRow
+from vmjira.flows.rows import DeliveryRow
 from vmjira.settings import load_settings
 
 SECRET = "It's a Secret to Everybody"

@@ -31,9 +31,10 @@ from vmjira.flows import queue
 from vmjira.flows.deliver import attempt
 from vmjira.flows.events import parse
 from vmjira.flows.operations import new_operation
-from vmjira.flows.ports import DeliveryRow, Unit
+from vmjira.flows.ports import Unit
 from vmjira.flows.react import react
 from vmjira.flows.receive import TOGETHER, Receiver
+from vmjira.flows.rows import DeliveryRow
 
 IDENTIFIER = "X-Atlassian-Webhook-Identifier"
 

@@ -15,7 +15,8 @@ from vmjira.domain.frames import CATALOGUE, KNOWN_HOSTS, LEDGER, Time, empty
 from vmjira.domain.rulebook import Acceptance, Rulebook
 from vmjira.domain.ticket import TicketRow
 from vmjira.flows.knowledge import HOSTS, VULNERABILITIES, lives_of
-from vmjira.flows.ports import AcceptanceRow, Store
+from vmjira.flows.ports import Store
+from vmjira.flows.rows import AcceptanceRow
 
 #: Days before its end from which an acceptance is said to end soon.
 SOON = 30

@@ -29,7 +29,8 @@ from vmjira.flows.foresee import Outcome, foresee_adoption, foresee_rules
 from vmjira.flows.ingest import LoadRules, ReadScan, Report, adopt_rules, scan_row, settle
 from vmjira.flows.keep import keep, titles
 from vmjira.flows.knowledge import BEFORE, HOSTS, ITERATION_NAMES, Base, load, part_name
-from vmjira.flows.ports import Conflict, EventRow, Outside, ScanRow, Unit
+from vmjira.flows.ports import Conflict, Outside, Unit
+from vmjira.flows.rows import EventRow, ScanRow
 from vmjira.flows.rules import read_rules, rules_in_force
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,8 @@ from vmjira.domain.breaker import Trip
 from vmjira.domain.rulebook import Policy
 from vmjira.flows.foresee import Outcome
 from vmjira.flows.operations import BREAKER
-from vmjira.flows.ports import OperationRow, ScanRow, Unit
+from vmjira.flows.ports import Unit
+from vmjira.flows.rows import OperationRow, ScanRow
 
 
 def note(unit: Unit, outcome: Outcome, scan: ScanRow, policy: Policy, *, now: datetime) -> None:

@@ -15,7 +15,8 @@ from vmjira.domain.rulebook import Scanner
 from vmjira.domain.statistics import TICKET
 from vmjira.domain.ticket import TicketRow
 from vmjira.flows.knowledge import HOSTS, part_name
-from vmjira.flows.ports import Outside, ScanRow, Store
+from vmjira.flows.ports import Outside, Store
+from vmjira.flows.rows import ScanRow
 
 #: Whose checks the types of scanners.yaml run; through `folder` and `upload` those of any product come.
 PRODUCTS: Mapping[str, str] = {

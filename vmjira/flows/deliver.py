@@ -19,10 +19,12 @@ from vmjira.errors import StoreUnavailable, TicketGone, TrackerUnavailable, Vmji
 from vmjira.flows import life
 from vmjira.flows.moved import partners
 from vmjira.flows.operations import new_operation
-from vmjira.flows.ports import Draft, Issue, OperationRow, OperationState, Outside, Unit
+from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.repairs import REPAIRS, retire
+from vmjira.flows.rows import OperationRow, OperationState
 from vmjira.flows.rules import rules_in_force
 from vmjira.flows.show import Content, Job, begin, render, show
+from vmjira.flows.tracking import Draft, Issue
 
 log = structlog.get_logger(__name__)
 

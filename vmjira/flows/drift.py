@@ -9,7 +9,8 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from vmjira.domain.ticket import Moved, TicketRow, labels
-from vmjira.flows.ports import AttachmentRow, Issue
+from vmjira.flows.rows import AttachmentRow
+from vmjira.flows.tracking import Issue
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from vmjira.domain.exploitation import by_cve, epss_of, kev_of
 from vmjira.domain.frames import CVES, check
 from vmjira.domain.rulebook import Enrichment
 from vmjira.errors import CatalogueUnreadable, VmjiraError
-from vmjira.flows.ports import EnrichmentRow, Mark, Outside
+from vmjira.flows.ports import Outside
+from vmjira.flows.rows import EnrichmentRow, Mark
 from vmjira.flows.rules import rules_in_force
 
 log = structlog.get_logger(__name__)

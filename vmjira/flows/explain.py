@@ -27,7 +27,8 @@ from vmjira.flows.knowledge import (
     part_name,
     running_of,
 )
-from vmjira.flows.ports import AcceptanceRow, Outside, ScanRow
+from vmjira.flows.ports import Outside
+from vmjira.flows.rows import AcceptanceRow, ScanRow
 from vmjira.flows.rules import rules_in_force
 
 

@@ -20,7 +20,8 @@ from vmjira.domain.frames import Scan
 from vmjira.domain.rulebook import Scanner
 from vmjira.errors import ScannerError, ScannerRefused, ScannerUnavailable, ScanUnreadable, VmjiraError
 from vmjira.flows.ingest import LoadRules, ReadScan, Report, ingest
-from vmjira.flows.ports import Outside, TakenRow
+from vmjira.flows.ports import Outside
+from vmjira.flows.rows import TakenRow
 from vmjira.flows.sources import Progress, RemoteScan, Source
 
 log = structlog.get_logger(__name__)

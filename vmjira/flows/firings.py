@@ -13,8 +13,9 @@ import structlog
 
 from vmjira.errors import ScannerUnavailable, StoreUnavailable, TrackerUnavailable, VmjiraError
 from vmjira.flows.deliver import FAULTS, FIRST_PAUSE, LONGEST_PAUSE
-from vmjira.flows.ports import FiringRow, FiringState, Outside
+from vmjira.flows.ports import Outside
 from vmjira.flows.queue import JOB
+from vmjira.flows.rows import FiringRow, FiringState
 
 log = structlog.get_logger(__name__)
 

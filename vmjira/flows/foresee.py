@@ -38,7 +38,7 @@ from vmjira.flows.knowledge import (
     part_name,
     running_of,
 )
-from vmjira.flows.ports import EventRow
+from vmjira.flows.rows import EventRow
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from vmjira.errors import VmjiraError
-from vmjira.flows.ports import RulesPeriod, Store, Unit
+from vmjira.flows.ports import Store, Unit
+from vmjira.flows.rows import RulesPeriod
 
 #: Characters of a digest by which a rule set is called.
 SHORT = 12

@@ -21,7 +21,8 @@ from vmjira.flows import breaker, rulewatch
 from vmjira.flows.foresee import Outcome, foresee_belief, foresee_scan
 from vmjira.flows.keep import keep, titles
 from vmjira.flows.knowledge import BEFORE, load
-from vmjira.flows.ports import Conflict, EventRow, Outside, ScanRow, Unit
+from vmjira.flows.ports import Conflict, Outside, Unit
+from vmjira.flows.rows import EventRow, ScanRow
 from vmjira.flows.rules import rules_in_force
 
 log = structlog.get_logger(__name__)

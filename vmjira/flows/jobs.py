@@ -13,8 +13,9 @@ from vmjira.errors import ScannerRefused, VmjiraError
 from vmjira.flows import enrich, reminders, retention, rulewatch, silence
 from vmjira.flows.fetch import Fetched, Hear, Intake, Visit
 from vmjira.flows.ingest import LoadRules
-from vmjira.flows.ports import Mark, Outside
+from vmjira.flows.ports import Outside
 from vmjira.flows.reconcile import reconcile
+from vmjira.flows.rows import Mark
 from vmjira.flows.sources import Source
 
 #: The job that fetches from a scanner is this and the scanner's id.

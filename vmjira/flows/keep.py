@@ -13,7 +13,8 @@ from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import TicketRow
 from vmjira.flows.foresee import Outcome
 from vmjira.flows.operations import commit, rows_of
-from vmjira.flows.ports import EventRow, OperationRow, Outside, Unit
+from vmjira.flows.ports import Outside, Unit
+from vmjira.flows.rows import EventRow, OperationRow
 
 log = structlog.get_logger(__name__)
 

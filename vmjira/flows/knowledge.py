@@ -16,7 +16,8 @@ from vmjira.domain.frames import BASELINE, CATALOGUE, CVES, EXPLOITATION, ITERAT
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.plan import Plan
 from vmjira.domain.ticket import CellNumbers, Iteration, TicketRow
-from vmjira.flows.ports import EnrichmentRow, Store
+from vmjira.flows.ports import Store
+from vmjira.flows.rows import EnrichmentRow
 
 HOSTS, VULNERABILITIES, ITERATION_NAMES, BEFORE = "_hosts", "_vulnerabilities", "_iterations", "_baseline"
 EXPLOITS = "_exploitation"

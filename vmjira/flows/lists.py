@@ -13,18 +13,10 @@ from vmjira.flows.history import page as periods
 from vmjira.flows.jobs import crons
 from vmjira.flows.looking import Act, Page, Wanted
 from vmjira.flows.operations import RULES
-from vmjira.flows.ports import (
-    DeliveryState,
-    EnrichmentRow,
-    FiringRow,
-    OperationRow,
-    OperationState,
-    RulesRow,
-    ScanRow,
-    Unit,
-)
+from vmjira.flows.ports import Unit
 from vmjira.flows.present import heard_json, operation_json
 from vmjira.flows.rescanning import of_scanners
+from vmjira.flows.rows import DeliveryState, EnrichmentRow, FiringRow, OperationRow, OperationState, RulesRow, ScanRow
 from vmjira.flows.search import brief
 
 SIZE, PERIODS = 50, 20

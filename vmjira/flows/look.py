@@ -26,8 +26,10 @@ from vmjira.flows.keep import keep, titles
 from vmjira.flows.knowledge import load, part_name
 from vmjira.flows.moved import partners
 from vmjira.flows.operations import commit, new_operation, rows_of
-from vmjira.flows.ports import AcceptanceRow, Conflict, EventRow, Issue, OperationRow, Outside, StatusChange, Unit
+from vmjira.flows.ports import Conflict, Outside, Unit
+from vmjira.flows.rows import AcceptanceRow, EventRow, OperationRow
 from vmjira.flows.show import fingerprint
+from vmjira.flows.tracking import Issue, StatusChange
 
 Record = Callable[[Unit], None]
 

@@ -11,7 +11,7 @@ from vmjira.domain.rescan import RescanRow
 from vmjira.domain.ticket import CellNumbers, TicketRow
 
 if TYPE_CHECKING:
-    from vmjira.flows.ports import AcceptanceRow, OperationRow, OperationState, ScanRow
+    from vmjira.flows.rows import AcceptanceRow, OperationRow, OperationState, ScanRow
 
 #: `living`: with something left to patch; `overdue`: of those, the ones whose due day is over.
 Which = Literal["all", "living", "overdue"]

@@ -9,7 +9,8 @@ from datetime import datetime
 from vmjira.domain.operation import Operation
 from vmjira.errors import VmjiraError
 from vmjira.flows.looking import Act
-from vmjira.flows.ports import OperationRow, OperationState, Outside, Unit
+from vmjira.flows.ports import Outside, Unit
+from vmjira.flows.rows import OperationRow, OperationState
 
 #: A held change of rules: releasing it puts them in force, exactly as they were held.
 RULES = "rules"

@@ -4,175 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
 from vmjira.domain.frames import Scan
 from vmjira.domain.rescan import RequestState, RescanRequest, RescanRow, RunState
-from vmjira.domain.rulebook import Category, Policy, Range, Rulebook, TicketRules
-from vmjira.domain.ticket import CellNumbers, Iteration, Moved, StatusCategory, TicketRow, TicketView
+from vmjira.domain.rulebook import Category, Policy, Range, Rulebook
+from vmjira.domain.ticket import CellNumbers, Iteration, Moved, TicketRow, TicketView
 from vmjira.flows.looking import Act, Looking
-
-# --- the tracker ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A ticket to be made. `identifier` becomes the label `vm.<identifier>` and an issue property."""
-
-    identifier: str
-    summary: str
-    description: str
-    rules: TicketRules
-    priority: str | None = None
-    due: date | None = None
-    links: tuple[str, ...] = ()  # keys to link with, by rules.link_type, in the same call
-
-
-@dataclass(frozen=True)
-class Attachment:
-    id: str
-    name: str
-    size: int
-
-
-@dataclass(frozen=True)
-class Issue:
-    """A ticket as the tracker has it."""
-
-    id: str
-    key: str
-    summary: str
-    description: str
-    status: str
-    status_category: StatusCategory
-    resolution: str | None
-    labels: tuple[str, ...]
-    attachments: tuple[Attachment, ...]
-    links: tuple[str, ...]  # keys of linked issues
-    created: datetime | None
-    updated: datetime | None
-    project: str = ""
-
-
-@dataclass(frozen=True)
-class StatusChange:
-    """A change of status in the tracker's own history."""
-
-    at: datetime  # the tracker's own time
-    actor: str  # accountId (Cloud) or name (Data Center)
-    status: str
-    done: bool  # whether the new status is of the category "done"
-    resolution: str | None  # as of now
-
-
-@dataclass(frozen=True)
-class Comment:
-    id: str
-    body: str
-
-
-@dataclass(frozen=True)
-class WebhookRegistration:
-    id: str
-    name: str
-    url: str
-    events: tuple[str, ...]
-    jql: str
-    signed: bool
-
-
-@dataclass(frozen=True)
-class Created:
-    id: str
-    key: str
-    notes: tuple[str, ...] = ()  # what could not be done as the rules say, in words for a comment
-
-
-@dataclass(frozen=True)
-class File:
-    name: str
-    content: bytes
-    media_type: str
-
-
-class Tracker(Protocol):
-    """One issue tracker. Every method raises only `vmjira.errors.TrackerError`s, and never retries by itself."""
-
-    shows_pictures: bool  # whether `!name.png!` in a description is safe
-    search_lag: float  # seconds after which a search surely finds what was written before
-
-    def create(self, draft: Draft) -> Created: ...
-    def find(self, identifier: str) -> list[Issue]:
-        """Issues that carry the identifier's label, oldest first. May lag behind by `search_lag`."""
-
-    def read(self, keys: Sequence[str]) -> dict[str, Issue]:
-        """Fresh state, by the key asked for (a moved issue answers with its new key); gone ones are missing."""
-
-    def edit(
-        self,
-        key: str,
-        *,
-        description: str | None = None,
-        summary: str | None = None,
-        priority: str | None = None,
-        labels: Sequence[str] = (),
-    ) -> None:
-        """Give what is named its value; `labels` are added, no other is touched."""
-
-    def watch(self, key: str, who: str) -> None:
-        """Add a watcher, by what the rules call them."""
-
-    def attach(self, key: str, files: Sequence[File]) -> list[Attachment]:
-        """All files in one call."""
-
-    def detach(self, attachment_id: str) -> None:
-        """Already gone is done."""
-
-    def link(self, key: str, other: str, link_type: str) -> None: ...
-    def comment(self, key: str, body: str) -> str:
-        """Add a comment; its id."""
-
-    def edit_comment(self, key: str, id: str, body: str) -> bool:
-        """Give a comment another text; False if it is not there any more."""
-
-    def comments(self, key: str) -> list[Comment]:
-        """The ticket's newest comments, to see whether one of ours got through before a crash."""
-
-    def transition(self, key: str, wanted: Literal["close", "reopen"], rules: TicketRules) -> str:
-        """Bring it to done / not done, over several transitions if need be; the new status' name."""
-
-    def myself(self) -> str:
-        """The account we are: accountId (Cloud) or name (Data Center)."""
-
-    def last_status_change(self, key: str) -> StatusChange | None:
-        """From the ticket's history; None if its status never changed."""
-
-    def described_by(self, key: str) -> str | None:
-        """The account that changed the description last; None if nobody did since the ticket was made."""
-
-    def changed_since(self, moment: datetime | None) -> Iterator[Issue]:
-        """Tickets with the label `vmjira` that were updated since then, by search; may lag behind by `search_lag`.
-
-        None: all. One may come twice."""
-
-    def sees(self, project: str) -> bool:
-        """Whether we may browse the project: else its tickets only seem to be deleted."""
-
-    @property
-    def signs_webhooks(self) -> bool:
-        """Whether the tracker signs the webhooks that it sends."""
-
-    def webhooks(self) -> list[WebhookRegistration]: ...
-    def register_webhook(self, url: str, secret: str, jql: str) -> WebhookRegistration: ...
-    def remove_webhook(self, id: str) -> None: ...
-    def upload_limit(self) -> int:
-        """Bytes that one attachment may have."""
-
+from vmjira.flows.rows import (
+    AcceptanceRow,
+    AttachmentRow,
+    DeliveryRow,
+    DeliveryState,
+    Editors,
+    EnrichmentRow,
+    EventRow,
+    FiringRow,
+    FiringState,
+    Mark,
+    OfferedRules,
+    OperationRow,
+    OperationState,
+    RulesPeriod,
+    RulesRow,
+    ScanRow,
+    SlotRow,
+    TakenRow,
+    Tally,
+)
+from vmjira.flows.tracking import File, Issue, Tracker
 
 # --- words, tables and pictures ---------------------------------------------------------------------------------------
 
@@ -207,209 +72,7 @@ class Renderer(Protocol):
     def title(self, policy: Policy, category: Category, range_: Range, iteration: Iteration) -> str: ...
 
 
-# --- what is kept -----------------------------------------------------------------------------------------------------
-
-OperationState = Literal["held", "waiting", "queued", "done", "refused", "dropped"]
-
-
-@dataclass(frozen=True)
-class OperationRow:
-    """One planned change, why, and what became of it."""
-
-    id: str
-    operation: str  # those of `domain.operation.Kind`, and `flows.repairs`
-    identifier: str
-    reason: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-    state: OperationState = "queued"
-    plan: str = ""  # id of the plan it came with
-    planned_at: datetime | None = None
-    started_at: datetime | None = None  # set before the first call to the tracker
-    ended_at: datetime | None = None
-    attempts: int = 0
-    answer: str = ""  # the tracker's own words, or what was done
-
-
-@dataclass(frozen=True)
-class AttachmentRow:
-    identifier: str
-    name: str
-    attachment_id: str
-    digest: str
-    size: int
-
-
-@dataclass(frozen=True)
-class ScanRow:
-    id: int
-    digest: str
-    scanner: str
-    format: str
-    name: str  # of the file
-    path: str  # folder of its frames in the data store
-    started_at: datetime | None
-    finished_at: datetime
-    hosts: int
-    findings: int
-    records: int
-    records_by_severity: Mapping[str, int]
-    warnings: tuple[str, ...]
-    unreadable: int
-    rescan: bool
-    folded_at: datetime | None
-
-
-@dataclass(frozen=True)
-class RulesRow:
-    digest: str
-    files: Mapping[str, str]
-    since: datetime
-
-
-#: By file name, who changed it last and when: {"who", "at", "from"}; "from" is "git" or "file".
-Editors = Mapping[str, Mapping[str, str]]
-
-
-@dataclass(frozen=True)
-class RulesPeriod:
-    """A time in which a rule set was in force: `since` then, until that of the next."""
-
-    digest: str
-    since: datetime
-    how: str  # it came into force, in words
-    released_by: str  # "" if nobody had to
-    editors: Editors  # of the files that differ from those before
-
-
-@dataclass(frozen=True)
-class OfferedRules:
-    """A valid rule set that waits for a person, or did: exactly what a release puts in force."""
-
-    digest: str
-    files: Mapping[str, str]
-    offered_at: datetime
-    editors: Editors
-
-
-@dataclass(frozen=True)
-class EnrichmentRow:
-    """One version of the catalogues of exploitation; kept as long as an event of the ledger refers to it."""
-
-    digest: str  # over the digests of its catalogues: the same files, the same version
-    path: str  # of its CVES frame in the data store
-    taken_at: datetime
-    catalogues: Mapping[str, Mapping[str, Any]]  # kev, epss → digest, source, edition, cves (how many it names)
-
-
-@dataclass(frozen=True)
-class EventRow:
-    """What changed the ledger, in order; replaying them rebuilds it."""
-
-    version: int  # of the ledger after it
-    kind: Literal["scan", "adopt", "rules", "accept", "unaccept"]
-    scan: int | None  # of the kind `scan`
-    rules: str  # digest of the rules in force
-    at: datetime | None = None  # of everything but a scan
-    #: Of an acceptance: category, range, ordinal, until. Of an adoption: scans, their digests in order.
-    details: Mapping[str, Any] = field(default_factory=dict)
-    enrichment: str | None = None  # digest of the newest catalogues of exploitation when it happened
-
-
-DeliveryState = Literal["queued", "done", "ignored", "failed"]
-
-
-@dataclass(frozen=True)
-class DeliveryRow:
-    """A webhook as it came in, byte for byte, and what became of it."""
-
-    id: str  # the delivery's own, or a digest of its body and time: the same event twice is the same row
-    received_at: datetime
-    headers: Mapping[str, str]  # without the signature
-    body: bytes
-    issue: str = ""  # id of the issue (else its key): events of one issue are handled in order
-    state: DeliveryState = "queued"
-    answer: str = ""  # what was decided and why, in words
-    decided_at: datetime | None = None
-    attempts: int = 0
-
-
-@dataclass(frozen=True)
-class AcceptanceRow:
-    """A ticket closed with a resolution that accepts the risk of its own findings."""
-
-    id: str
-    identifier: str
-    reason: str
-    accepted_by: str
-    accepted_at: datetime
-    accepted_until: datetime
-    ended_at: datetime | None = None  # ended before its time: the ticket was reopened
-
-
-@dataclass(frozen=True)
-class Mark:
-    """Something of which only the last time counts, e.g. the last successful reconciliation."""
-
-    name: str
-    at: datetime
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-FiringState = Literal["queued", "done", "failed", "coalesced"]
-
-
-@dataclass(frozen=True)
-class FiringRow:
-    """A moment at which a job was due, and what became of it."""
-
-    job: str
-    due: datetime
-    state: FiringState = "queued"  # coalesced: an earlier firing of the job had not begun yet, and stands for this one
-    words: str = ""  # what was done, or why not yet
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    attempts: int = 0
-
-
-@dataclass(frozen=True)
-class TakenRow:
-    """A scan that was taken from a scanner."""
-
-    scanner: str  # id in the rules
-    remote: str  # its id in the scanner
-    name: str
-    digest: str  # of its content as in `ScanRow`; blanks between those of several scans in one file
-    outcome: Literal["folded", "known", "refused"]
-    words: str  # why it was refused; what is doubtful about it
-    finished_at: datetime | None
-    taken_at: datetime
-    settled: bool = False  # the source knows that it was taken
-
-
-@dataclass(frozen=True)
-class Tally:
-    """How much there is of what: for monitoring."""
-
-    deliveries: Mapping[str, int]  # by state
-    operations: Mapping[tuple[str, str], int]  # by kind and state
-    tickets: Mapping[str, int]  # by status category; "waiting": not made yet, "deleted"
-    findings: Mapping[tuple[str, str], int]  # own findings of tickets, by range and state
-    hosts: Mapping[tuple[str, str], int]  # in the newest iteration of each cell, by range and state
-    queues: Mapping[str, int]  # how much waits, by queue
-    firings: Mapping[tuple[str, str], int]  # by job and state
-    rescans: Mapping[tuple[str, str], int]  # runs by scanner and state
-    rescan_hosts: Mapping[tuple[str, str], int]  # hosts of closed tickets by scanner and state
-    rescans_wait: Mapping[str, datetime]  # since when the oldest of those that wait does, by scanner
-
-
-@dataclass(frozen=True)
-class SlotRow:
-    """A worker's place: see `vmjira.slots`."""
-
-    slot: int
-    host: str
-    pid: int
-    beat_at: datetime
+# --- what is kept ---------------------------------------------------------------------------------------------------
 
 
 class Rescans(Protocol):

@@ -11,8 +11,9 @@ from typing import Any
 from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import CellNumbers, HostNumbers, TicketRow
 from vmjira.errors import VmjiraError
-from vmjira.flows.ports import DeliveryRow, DeliveryState, OperationRow, Outside, Store, Unit
+from vmjira.flows.ports import Outside, Store, Unit
 from vmjira.flows.rescanning import of_ticket
+from vmjira.flows.rows import DeliveryRow, DeliveryState, OperationRow
 from vmjira.flows.views import hosts_behind
 
 _OWN = ("total", "fixed", "open", "unverified", "moved", "gone", "accepted")

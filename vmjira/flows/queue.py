@@ -17,7 +17,8 @@ import structlog
 from dbos import DBOS, DBOSClient
 
 from vmjira.errors import StoreUnavailable
-from vmjira.flows.ports import DeliveryRow, OperationRow, Unit
+from vmjira.flows.ports import Unit
+from vmjira.flows.rows import DeliveryRow, OperationRow
 
 log = structlog.get_logger(__name__)
 

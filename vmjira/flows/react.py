@@ -18,8 +18,10 @@ from vmjira.errors import StoreUnavailable, TrackerUnavailable, VmjiraError
 from vmjira.flows.deliver import FAULTS, FIRST_PAUSE, LONGEST_PAUSE
 from vmjira.flows.events import Event, document, event_of
 from vmjira.flows.look import keep_decision, look_at
-from vmjira.flows.ports import Conflict, DeliveryRow, DeliveryState, Issue, Outside, Unit
+from vmjira.flows.ports import Conflict, Outside, Unit
+from vmjira.flows.rows import DeliveryRow, DeliveryState
 from vmjira.flows.rules import rules_in_force
+from vmjira.flows.tracking import Issue
 
 log = structlog.get_logger(__name__)
 

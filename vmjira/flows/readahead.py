@@ -11,7 +11,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from vmjira.flows.ports import Issue, Store, Tracker
+from vmjira.flows.ports import Store
+from vmjira.flows.tracking import Issue, Tracker
 
 #: Seconds that a ticket read ahead may be used, and how many are read at once: about what is delivered in that time.
 FRESH, WAVE = 2.0, 12

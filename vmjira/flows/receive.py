@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from vmjira.errors import StoreUnavailable
-from vmjira.flows.ports import DeliveryRow, Outside
+from vmjira.flows.ports import Outside
+from vmjira.flows.rows import DeliveryRow
 
 #: Deliveries in one transaction at most: others want to write, too.
 TOGETHER = 50

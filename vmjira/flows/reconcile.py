@@ -16,9 +16,11 @@ import structlog
 from vmjira.domain.ticket import IDENTITY, TicketRow
 from vmjira.flows.drift import Drift, Report, drift, lost_files, lost_links
 from vmjira.flows.operations import commit, new_operation
-from vmjira.flows.ports import AttachmentRow, Issue, Mark, OperationRow, Outside, Tracker, Unit
+from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.react import look_again
+from vmjira.flows.rows import AttachmentRow, Mark, OperationRow
 from vmjira.flows.show import fingerprint
+from vmjira.flows.tracking import Issue, Tracker
 
 log = structlog.get_logger(__name__)
 

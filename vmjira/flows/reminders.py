@@ -17,7 +17,8 @@ from vmjira.domain.operation import count
 from vmjira.domain.rulebook import Policy, Rulebook
 from vmjira.domain.ticket import TicketRow
 from vmjira.flows.operations import commit, new_operation
-from vmjira.flows.ports import Mark, OperationRow, Outside
+from vmjira.flows.ports import Outside
+from vmjira.flows.rows import Mark, OperationRow
 
 log = structlog.get_logger(__name__)
 

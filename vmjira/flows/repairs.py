@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from vmjira.flows.life import ticket_rules
-from vmjira.flows.ports import Issue
 from vmjira.flows.show import Job, begin, fingerprint
+from vmjira.flows.tracking import Issue
 
 
 def _link(job: Job) -> str:

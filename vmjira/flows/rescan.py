@@ -25,10 +25,11 @@ from vmjira.errors import ScannerError, ScannerRefused, ScannerUnavailable, Stor
 from vmjira.flows.coverage import Launcher, launchers, open_hosts
 from vmjira.flows.fetch import Fetched, Intake, Visit
 from vmjira.flows.ingest import LoadRules
-from vmjira.flows.ports import Mark, Outside, Unit
+from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.queue import RESCAN
 from vmjira.flows.rescanning import LOOKED
 from vmjira.flows.rescantelling import Teller
+from vmjira.flows.rows import Mark
 from vmjira.flows.rules import rules_in_force
 from vmjira.flows.sources import RemoteScan, Source
 from vmjira.flows.verification import when

@@ -8,7 +8,8 @@ from typing import Any
 
 from vmjira.domain.rescan import RescanRequest, RescanRow
 from vmjira.flows.looking import Page
-from vmjira.flows.ports import Mark, Unit
+from vmjira.flows.ports import Unit
+from vmjira.flows.rows import Mark
 
 #: The mark of the last look at a scanner's rescans is this and its id.
 LOOKED = "rescans."

@@ -9,7 +9,8 @@ import structlog
 
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import RulesInvalid, VmjiraError
-from vmjira.flows.ports import Outside, RulesRow
+from vmjira.flows.ports import Outside
+from vmjira.flows.rows import RulesRow
 
 log = structlog.get_logger(__name__)
 

@@ -20,8 +20,9 @@ from vmjira.flows.foresee import Outcome, foresee_rules
 from vmjira.flows.keep import keep, titles
 from vmjira.flows.knowledge import Base, load
 from vmjira.flows.operations import RULES
-from vmjira.flows.ports import Conflict, Editors, EventRow, Mark, OfferedRules, OperationRow, Outside, RulesRow, Unit
+from vmjira.flows.ports import Conflict, Outside, Unit
 from vmjira.flows.preview import of_rules
+from vmjira.flows.rows import Editors, EventRow, Mark, OfferedRules, OperationRow, RulesRow
 from vmjira.flows.rules import read_rules
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,9 @@ from vmjira.domain.operation import count
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import TicketRow, TicketView
 from vmjira.errors import TicketGone
-from vmjira.flows.ports import AttachmentRow, File, Issue, OperationRow, Outside, Tracker
+from vmjira.flows.ports import Outside
+from vmjira.flows.rows import AttachmentRow, OperationRow
+from vmjira.flows.tracking import File, Issue, Tracker
 from vmjira.flows.views import view_ticket
 
 _WORDS = re.compile(r"[^\W_]+")

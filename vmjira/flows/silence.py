@@ -11,7 +11,8 @@ from typing import Any
 import structlog
 
 from vmjira.domain.rulebook import Rulebook, Scanner
-from vmjira.flows.ports import FiringRow, Mark, Outside, TakenRow
+from vmjira.flows.ports import Outside
+from vmjira.flows.rows import FiringRow, Mark, TakenRow
 from vmjira.flows.uploads import TYPE as UPLOAD
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from vmjira.domain.rulebook import Rulebook, Scanner
 from vmjira.flows.ingest import Report
-from vmjira.flows.ports import Outside, TakenRow
+from vmjira.flows.ports import Outside
+from vmjira.flows.rows import TakenRow
 
 TYPE = "upload"
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import LABEL
 from vmjira.errors import SettingsInvalid, VmjiraError
-from vmjira.flows.ports import Tracker, WebhookRegistration
+from vmjira.flows.tracking import Tracker, WebhookRegistration
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import polars as pl
 
 from vmjira.domain.rulebook import Category, Policy, Range
 from vmjira.domain.ticket import Iteration, TicketView
-from vmjira.flows.ports import File
+from vmjira.flows.tracking import File
 from vmjira.rendering import chart, marks, reports
 from vmjira.rendering import title as titles
 from vmjira.rendering.templates import Templates

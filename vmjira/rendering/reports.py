@@ -11,7 +11,7 @@ import polars as pl
 
 from vmjira.domain.ticket import TicketView
 from vmjira.errors import VmjiraError
-from vmjira.flows.ports import File
+from vmjira.flows.tracking import File
 
 #: Header of the file → column of REPORT.
 COLUMNS = {

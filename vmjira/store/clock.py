@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select, tuple_
 
-from vmjira.flows.ports import FiringRow, FiringState
+from vmjira.flows.rows import FiringRow, FiringState
 from vmjira.store import tables as t
 from vmjira.store.statements import fetch, rows_of
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from sqlalchemy import Connection, LargeBinary, func, select
 
-from vmjira.flows.ports import DeliveryRow, DeliveryState
+from vmjira.flows.rows import DeliveryRow, DeliveryState
 from vmjira.store import tables as t
 from vmjira.store.statements import fetch
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, and_, case, func, or_, select, tuple_
 from vmjira.domain.rescan import RescanRow
 from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow
 from vmjira.flows.looking import Act, Cell, LastScan, Page, Wanted
-from vmjira.flows.ports import AcceptanceRow, OperationRow, OperationState, ScanRow
+from vmjira.flows.rows import AcceptanceRow, OperationRow, OperationState, ScanRow
 from vmjira.store import tables as t
 from vmjira.store.statements import fetch, rows_of
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from vmjira.domain.frames import FINDINGS, HOSTS, UNMADE, VULNERABILITIES, Scan, check
 from vmjira.errors import StoreUnavailable
-from vmjira.flows.ports import ScanRow
+from vmjira.flows.rows import ScanRow
 from vmjira.store.data import Data, checked, open_data
 from vmjira.store.engine import for_reading, make_engine
 from vmjira.store.refused import refuse

@@ -1,4 +1,4 @@
-"""Every table of ours. Columns are named, and stand in the order, of the rows in `flows.ports`.
+"""Every table of ours. Columns are named, and stand in the order, of the rows in `flows.rows`.
 
 DBOS keeps its own tables in the same database; none of ours has the name of one of those.
 """

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, case, func, select
 
-from vmjira.flows.ports import Tally
+from vmjira.flows.rows import Tally
 from vmjira.store import tables as t
 
 #: What the JSON of own findings and of hosts adds up.

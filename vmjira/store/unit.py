@@ -13,10 +13,10 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, fu
 from vmjira.domain.ticket import CellNumbers, HostNumbers, Moved, OwnNumbers, TicketRow, TopHost
 from vmjira.errors import VmjiraError
 from vmjira.flows.looking import Act
-from vmjira.flows.ports import (
+from vmjira.flows.ports import Conflict
+from vmjira.flows.rows import (
     AcceptanceRow,
     AttachmentRow,
-    Conflict,
     DeliveryRow,
     DeliveryState,
     Editors,

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from flask import Response, g, request
 
-from vmjira.flows.ports import Mark, Store
+from vmjira.flows.ports import Store
+from vmjira.flows.rows import Mark
 from vmjira.web.access import Networks, address_of, among
 from vmjira.web.gate import Denied
 from vmjira.web.users import User

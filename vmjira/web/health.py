@@ -12,7 +12,8 @@ from flask import Blueprint
 
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
-from vmjira.flows.ports import Mark, Store, Unit
+from vmjira.flows.ports import Store, Unit
+from vmjira.flows.rows import Mark
 
 log = structlog.get_logger(__name__)
 

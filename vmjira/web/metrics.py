@@ -13,7 +13,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from vmjira.errors import VmjiraError
-from vmjira.flows.ports import Mark, Store, Tally
+from vmjira.flows.ports import Store
+from vmjira.flows.rows import Mark, Tally
 from vmjira.web.health import RECONCILED, SCHEDULE, STALE
 
 log = structlog.get_logger(__name__)

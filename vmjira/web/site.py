@@ -13,7 +13,8 @@ from flask import g
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import Problem, VmjiraError
 from vmjira.flows.overview import titles
-from vmjira.flows.ports import DeliveryState, OperationState, Outside, Store
+from vmjira.flows.ports import Outside, Store
+from vmjira.flows.rows import DeliveryState, OperationState
 from vmjira.web.users import User
 
 STATES: tuple[OperationState, ...] = ("held", "waiting", "queued", "refused", "done", "dropped")

@@ -17,7 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from vmjira.errors import VmjiraError
 from vmjira.flows.events import KINDS, EventUnreadable, document, event_of
-from vmjira.flows.ports import DeliveryRow
+from vmjira.flows.rows import DeliveryRow
 from vmjira.web.access import Access, Refusal
 
 ADDRESS = "/webhooks/jira"

@@ -11,7 +11,8 @@ from werkzeug.wrappers import Response as Answer
 from vmjira.flows import lists, operations
 from vmjira.flows.attention import held_plans
 from vmjira.flows.operations import Person
-from vmjira.flows.ports import OperationRow, OperationState, Unit
+from vmjira.flows.ports import Unit
+from vmjira.flows.rows import OperationRow, OperationState
 from vmjira.web.forms import Forms
 from vmjira.web.gate import Denied
 from vmjira.web.pages import page_number

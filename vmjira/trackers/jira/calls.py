@@ -14,7 +14,7 @@ from typing import Any
 import requests
 
 from vmjira.errors import TicketGone, TrackerError, TrackerRefused, TrackerUnavailable
-from vmjira.flows.ports import File
+from vmjira.flows.tracking import File
 
 #: Trying wrong credentials again soon helps nobody, and on Data Center ends in a CAPTCHA that locks the account.
 CREDENTIALS_PAUSE = 300.0

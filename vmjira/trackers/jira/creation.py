@@ -9,7 +9,7 @@ from typing import Any
 from vmjira.domain.rulebook import TicketRules
 from vmjira.domain.ticket import LABEL, identity
 from vmjira.errors import TrackerError
-from vmjira.flows.ports import Created, Draft
+from vmjira.flows.tracking import Created, Draft
 from vmjira.trackers.jira import fields
 from vmjira.trackers.jira.calls import Call, Refusal
 from vmjira.trackers.jira.client import Client

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from vmjira.domain.ticket import LABEL, StatusCategory, identity
-from vmjira.flows.ports import Attachment, Draft, Issue
+from vmjira.flows.tracking import Attachment, Draft, Issue
 from vmjira.trackers.jira.calls import Refusal
 
 PROPERTY = "vmjira"

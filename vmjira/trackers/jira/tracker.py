@@ -12,7 +12,7 @@ from typing import Any, Literal
 from vmjira.domain.rulebook import TicketRules
 from vmjira.domain.ticket import identity
 from vmjira.errors import TicketGone, TrackerRefused
-from vmjira.flows.ports import Attachment, Comment, Created, Draft, File, Issue, Tracker
+from vmjira.flows.tracking import Attachment, Comment, Created, Draft, File, Issue, Tracker
 from vmjira.trackers.jira import fields
 from vmjira.trackers.jira.calls import Call, Refusal, understood
 from vmjira.trackers.jira.client import Client, Observer, Site, nobody

@@ -9,7 +9,7 @@ from typing import Any
 
 from vmjira.domain.ticket import LABEL
 from vmjira.errors import TrackerRefused
-from vmjira.flows.ports import Issue, StatusChange, WebhookRegistration
+from vmjira.flows.tracking import Issue, StatusChange, WebhookRegistration
 from vmjira.trackers.jira import fields
 from vmjira.trackers.jira.calls import Call, Refusal, understood
 from vmjira.trackers.jira.client import Client
