@@ -1,5 +1,5 @@
 """WSGI entry for gunicorn: creates the Flask app, nothing else."""
 
-from vmjira.bootstrap import web_app
+from vmjira.webapp import web_app
 
 app = web_app()

@@ -97,7 +97,7 @@ def serving(folder: Path) -> Iterator[int]:
     settings = {"VMJIRA_DATA": str(folder / "data"), "VMJIRA_RULES": str(folder / "rules"), "VMJIRA_LOG": "error"}
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("JIRA_", "VMJIRA_"))}
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--threads", "32", "--log-level",
-               "error", "vmjira.bootstrap:web_app()"]  # fmt: skip
+               "error", "vmjira.webapp:web_app()"]  # fmt: skip
     process = subprocess.Popen(command, env={**environ, **settings})
     try:
         while True:

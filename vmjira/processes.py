@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 def serve(settings: Settings) -> None:
     """Become gunicorn, serving vmjira's pages and taking in the tracker's events."""
     settings.require_guarded_webhooks()  # said here, it needs no traceback of gunicorn's
-    _gunicorn(settings.listen, "vmjira.bootstrap:web_app()")
+    _gunicorn(settings.listen, "vmjira.webapp:web_app()")
 
 
 def sandbox(listen: str, database: Path, flavour: str) -> None:

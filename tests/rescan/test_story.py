@@ -23,9 +23,10 @@ from tests.flows.jira import Jira, Ticket, running
 from tests.flows.scans import SMB, Flaw, nessus
 from tests.sources.nessus_stand import ACCESS, SECRET, History, NessusStand, Scan
 from tests.sources.stand import listening
-from vmjira.bootstrap import Application, web_app_of
+from vmjira.bootstrap import Application
 from vmjira.flows.jobs import run
 from vmjira.settings import load_settings
+from vmjira.webapp import web_app_of
 
 A, B, C = "10.1.0.1", "10.1.0.2", "10.1.0.3"
 PATIENCE = 60.0

@@ -23,13 +23,14 @@ from werkzeug.test import TestResponse
 from tests.flows.scans import APACHE, SMB, nessus, week
 from tests.flows.world import CATEGORIES, POLICY, RANGES
 from tests.scanners.test_owncsv import written
-from vmjira.bootstrap import Application, web_app_of
+from vmjira.bootstrap import Application
 from vmjira.errors import SettingsInvalid, StoreUnavailable
 from vmjira.flows import ingest, silence
 from vmjira.flows.attention import needs_a_person
 from vmjira.flows.rows import ScanRow
 from vmjira.settings import load_settings
 from vmjira.web.uploads import safe_name
+from vmjira.webapp import web_app_of
 
 TOKEN, OTHER = "token-of-the-build", "token-of-the-scanner"
 DIGESTS = ", ".join(f"{name}:{hashlib.sha256(token.encode()).hexdigest()}" for name, token in
@@ -264,7 +265,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("JIRA_", "VMJIRA_"))}
     given = {**kept, **settings(folder, VMJIRA_UPLOAD_LIMIT="4", VMJIRA_LISTEN=listen)}
     given["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
-    command = [sys.executable, "-m", "gunicorn", "--bind", listen, "--threads", "4", "vmjira.bootstrap:web_app()"]
+    command = [sys.executable, "-m", "gunicorn", "--bind", listen, "--threads", "4", "vmjira.webapp:web_app()"]
     process = subprocess.Popen(command, env=given, cwd=folder, start_new_session=True)
     try:
         until(lambda: requests.get(f"http://{listen}/healthz", timeout=5).ok)

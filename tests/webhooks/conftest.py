@@ -16,9 +16,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests import openapi
-from vmjira.bootstrap import Application, web_app_of
+from vmjira.bootstrap import Application
 from vmjira.flows.rows import DeliveryRow
 from vmjira.settings import load_settings
+from vmjira.webapp import web_app_of
 
 SECRET = "It's a Secret to Everybody"
 PATH_SECRET = "0123456789abcdef0123456789abcdef"

@@ -103,7 +103,7 @@ def start(folder: Path, listen: str, **environ: str) -> subprocess.Popen[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("JIRA_", "VMJIRA_"))}
     given = {**kept, "VMJIRA_DATA": str(folder / "data"), "VMJIRA_LISTEN": listen, **environ}
     given["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
-    command = [sys.executable, "-m", "gunicorn", "--bind", listen, "--threads", "8", "vmjira.bootstrap:web_app()"]
+    command = [sys.executable, "-m", "gunicorn", "--bind", listen, "--threads", "8", "vmjira.webapp:web_app()"]
     return subprocess.Popen(command, env=given, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 

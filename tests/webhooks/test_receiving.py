@@ -24,7 +24,6 @@ from tests.webhooks.conftest import (
     recorded,
     signature,
 )
-from vmjira.bootstrap import web_app_of
 from vmjira.domain.ticket import TicketRow
 from vmjira.errors import StoreUnavailable
 from vmjira.flows import queue
@@ -35,6 +34,7 @@ from vmjira.flows.ports import Unit
 from vmjira.flows.react import react
 from vmjira.flows.receive import TOGETHER, Receiver
 from vmjira.flows.rows import DeliveryRow
+from vmjira.webapp import web_app_of
 
 IDENTIFIER = "X-Atlassian-Webhook-Identifier"
 
