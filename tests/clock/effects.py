@@ -99,10 +99,11 @@ class Outcome:
 
 
 def _as_it_should(each: Told) -> bool:
-    once = each.rows == 1 and {each.folded, each.tickets, each.reminders} <= {None, 1}
-    if each.state == "coalesced":
+    """Effects are there once. `over`: nobody lived to say that it was due before it was due the next time."""
+    once = {each.folded, each.tickets, each.reminders} <= {None, 1}
+    if each.state in ("coalesced", "over"):
         return once and each.begun == 0
-    return once and each.state == "done" and each.begun >= each.ended >= 1
+    return once and each.rows == 1 and each.state == "done" and each.begun >= each.ended >= 1
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,9 @@ class Seen:
         id, scanner = firing_id(job, due), job.removeprefix("fetch.")
         rows = [row for row in self.rows if (row.job, row.due) == (job, due)]
         its = [ticket for ticket in self.tickets if ticket.identifier == f"w.{scanner}.{round + 1}"]
-        counts = (len(rows), rows[0].state if rows else "missing", *(self.ran[what, id] for what in RAN))
+        over = any(row.job == job and row.due > due for row in self.rows)
+        state = rows[0].state if rows else "over" if over else "missing"
+        counts = (len(rows), state, *(self.ran[what, id] for what in RAN))
         if scanner == job:
             return Told(job, due, *counts)
         return Told(job, due, *counts, self.folded[scan_name(job, round)], len(its), sum(map(_reminders, its)))
