@@ -23,9 +23,10 @@ from werkzeug.test import TestResponse
 from tests.flows.scans import APACHE, SMB, nessus, week
 from tests.flows.world import CATEGORIES, POLICY, RANGES
 from tests.scanners.test_owncsv import written
+from vmjira import webapp
 from vmjira.bootstrap import Application
 from vmjira.errors import SettingsInvalid, StoreUnavailable
-from vmjira.flows import ingest, silence
+from vmjira.flows import silence
 from vmjira.flows.attention import needs_a_person
 from vmjira.flows.rows import ScanRow
 from vmjira.settings import load_settings
@@ -247,7 +248,7 @@ def test_a_database_that_is_away_is_a_reason_to_come_again(
     def away(*_: object) -> None:
         raise StoreUnavailable("cannot reach postgresql://me@secret-host")
 
-    monkeypatch.setattr(ingest, "ingest", away)
+    monkeypatch.setattr(webapp, "ingest", away)
     answer = server.post(scan)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
     assert "secret-host" not in answer.text
