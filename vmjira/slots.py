@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import structlog
 
@@ -59,9 +60,9 @@ class Place:
         return True
 
     def _is_dead(self, row: SlotRow) -> bool:
-        if row.host != socket.gethostname():
+        if row.host != self.me.host:
             return self._missed[row] >= MISSED
-        return self._missed[row] >= MISSED_HERE or not _alive(row.pid)
+        return self._missed[row] >= MISSED_HERE or row.pid == self.me.pid or not _alive(row.pid)
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -91,12 +92,18 @@ class Place:
 @contextmanager
 def claimed(store: Store) -> Iterator[Place]:
     with store.begin() as unit:
-        row = unit.claim_slot(socket.gethostname(), os.getpid(), datetime.now(UTC))
+        row = unit.claim_slot(machine(), os.getpid(), datetime.now(UTC))
     try:
         yield Place(store, row)
     finally:
         with store.begin() as unit:
             unit.release_slot(row)
+
+
+def machine() -> str:
+    """Where numbers of processes mean the same: containers may share a host's name, but each counts from one."""
+    space = Path("/proc/self/ns/pid")  # of Linux
+    return socket.gethostname() + (f"/{space.stat().st_ino}" if space.exists() else "")
 
 
 def executor(row: SlotRow) -> str:

@@ -37,7 +37,7 @@ def claim(desk: Desk, host: str, pid: int) -> SlotRow:
 
 @pytest.fixture
 def worker(desk: Desk) -> Worker:
-    return Worker(desk.world.store, claim(desk, slots.socket.gethostname(), os.getpid()))
+    return Worker(desk.world.store, claim(desk, slots.machine(), os.getpid()))
 
 
 def test_one_of_this_machine_is_dead_as_soon_as_its_process_is_gone(desk: Desk, worker: Worker):
@@ -50,6 +50,18 @@ def test_one_of_this_machine_is_dead_as_soon_as_its_process_is_gone(desk: Desk, 
     assert worker.took == [executor(dead)]
     with desk.world.store.reading() as unit:
         assert [row.pid for row in unit.slots()] == [os.getpid(), alive.pid], "its slot is free again, the other's not"
+
+
+def test_a_predecessor_with_our_own_number_is_dead(desk: Desk):
+    """As in a container that was started again: there every worker is process 1."""
+    dead = claim(desk, "box", 1)
+    worker = Worker(desk.world.store, claim(desk, "box", 1))
+    assert worker.beat() and worker.took == [executor(dead)]
+
+
+def test_one_of_another_container_with_the_same_name_is_not_looked_for_here(desk: Desk, worker: Worker):
+    claim(desk, worker.me.host.partition("/")[0] + "/1", 999_999_999)
+    assert worker.beat() and worker.took == []
 
 
 def test_one_of_another_machine_is_dead_when_its_beat_stands_still_during_many_of_ours(desk: Desk, worker: Worker):
@@ -89,7 +101,7 @@ def test_an_outage_of_the_database_makes_nobody_dead_and_ends_no_beat(
 def test_two_that_see_the_same_dead_one_do_not_both_take_over(desk: Desk, monkeypatch: pytest.MonkeyPatch):
     """Else the second would queue again what somebody has begun to do meanwhile."""
     monkeypatch.setattr(slots, "_alive", lambda pid: pid != 99)
-    host = slots.socket.gethostname()
+    host = slots.machine()
     workers = [Worker(desk.world.store, claim(desk, host, pid)) for pid in (1, 2)]
     dead = claim(desk, host, 99)
 
