@@ -203,6 +203,8 @@ def show_explanation(out: Console, found: Mapping[str, Any]) -> None:
 def _lines(facts: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     """A line for each entry of a list; what has more to say than words for people says those."""
     for name, value in facts.items():
+        if value in (None, "", []):
+            continue  # nothing is known of it
         if isinstance(value, list):
             yield name, "\n".join(each["words"] if isinstance(each, dict) else str(each) for each in value)
         else:

@@ -30,8 +30,9 @@ WORKFLOW_VERSION = "1"
 
 #: Seconds between two looks for what is queued; at each look a worker starts at most `threads` operations. A look stays
 #: cheap with 4,000 cells waiting while `partition_concurrency` is 1 and nothing limits the queue as a whole: only then
-#: DBOS finds all cells that are free in one statement, else it asks cell by cell.
-POLLING = 0.1
+#: DBOS finds all cells that are free in one statement, else it asks cell by cell. Where nobody waits for the next half
+#: second, it is not asked for.
+POLLING = {DELIVER: 0.1, REACT: 0.1, JOB: 0.5, RESCAN: 0.5}
 
 #: Seconds until the next try when the database was away before a handler could say anything.
 AWAY = 10.0
@@ -158,7 +159,7 @@ def running(database_url: str, executor: str, handlers: Mapping[str, Attempt], *
     try:
         for queue in handlers:
             DBOS.register_queue(
-                queue, partition_concurrency=1, worker_concurrency=threads, polling_interval_sec=POLLING
+                queue, partition_concurrency=1, worker_concurrency=threads, polling_interval_sec=POLLING[queue]
             )
         yield
     finally:
