@@ -15,9 +15,9 @@ import requests
 from werkzeug.serving import make_server
 
 from vmjira.sandbox.app import create_app
-from vmjira.trackers.jira import JiraSettings, Secret
+from vmjira.trackers.jira import JiraSettings, JiraTracker, Secret, connect
 
-TOKENS = {"vmjira": "sandbox-token", "admin": "sandbox-admin-token"}
+TOKENS = {"vmjira": "sandbox-token", "admin": "sandbox-admin-token", "boston-admins": "sandbox-boston-token"}
 Wsgi = Callable[..., Any]
 
 
@@ -48,18 +48,28 @@ class Ticket:
 
 @dataclass
 class Jira:
+    """`rest` and what is built on it act as `actor`."""
+
     url: str
     flavour: str
+    actor: str = "admin"
 
-    def settings(self, **further: Any) -> JiraSettings:
-        user = "vmjira" if self.flavour == "cloud" else ""
-        return JiraSettings(self.url, Secret(TOKENS["vmjira"]), user=user, patience=0.05, search_lag=0.0, **further)
+    def settings(self, who: str = "vmjira", **further: Any) -> JiraSettings:
+        user = who if self.flavour == "cloud" else ""
+        return JiraSettings(self.url, Secret(TOKENS[who]), user=user, patience=0.05, search_lag=0.0, **further)
 
     @property
     def environ(self) -> dict[str, str]:
         """Settings with which vmjira reaches it."""
         user = {"JIRA_USER": "vmjira"} if self.flavour == "cloud" else {"JIRA_USER": ""}
         return {"JIRA_URL": self.url, "JIRA_TOKEN": TOKENS["vmjira"], **user}
+
+    def tracker(self, who: str = "vmjira", **further: Any) -> JiraTracker:
+        return connect(self.settings(who, **further), calls_per_second=lambda: 10_000.0)()
+
+    def account(self, who: str) -> str:
+        """As a tracker names it."""
+        return self.tracker(who).myself()
 
     # --- as a person --------------------------------------------------------------------------------------------------
 
@@ -72,6 +82,42 @@ class Jira:
 
     def delete(self, key: str) -> None:
         self.rest("DELETE", f"issue/{key}")
+
+    def create(self, summary: str, *labels: str, project: str = "VM") -> str:
+        own = {"project": {"key": project}, "issuetype": {"name": "Task"}, "summary": summary, "labels": list(labels)}
+        return str(self.rest("POST", "issue", {"fields": own})["key"])
+
+    def fields(self, key: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.rest("GET", f"issue/{key}?fields=*all")["fields"]
+        return found
+
+    def status(self, key: str) -> str:
+        return str(self.fields(key)["status"]["name"])
+
+    def comments(self, key: str) -> list[str]:
+        return [each["body"] for each in self.fields(key)["comment"]["comments"]]
+
+    def linked(self, key: str) -> set[str]:
+        return {(each.get("outwardIssue") or each["inwardIssue"])["key"] for each in self.fields(key)["issuelinks"]}
+
+    def transit(self, key: str, name: str, **fields: Any) -> None:
+        steps = self.rest("GET", f"issue/{key}/transitions")["transitions"]
+        id_ = next(step["id"] for step in steps if step["name"] == name)
+        self.rest("POST", f"issue/{key}/transitions", {"transition": {"id": id_}, "fields": fields})
+
+    def close(self, key: str, resolution: str = "Done") -> None:
+        self.transit(key, "Done", resolution={"name": resolution})
+
+    def comment(self, key: str, body: str) -> None:
+        self.rest("POST", f"issue/{key}/comment", {"body": body})
+
+    def move(self, key: str, project: str) -> str:
+        """Into another project, by the pages, because REST cannot; the new key."""
+        cookies = {"sandbox_csrf": "form", "sandbox_actor": self.actor}
+        form = {"project": project, "token": "form"}
+        address = f"{self.url}/browse/{key}/move"
+        requests.post(address, data=form, cookies=cookies, timeout=20, allow_redirects=False).raise_for_status()
+        return str(self.rest("GET", f"issue/{key}")["key"])
 
     def tickets(self, project: str = "VM") -> list[Ticket]:
         """All tickets of a project, the oldest first."""
@@ -108,19 +154,25 @@ class Jira:
 
     # --- its own switches ---------------------------------------------------------------------------------------------
 
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        response = self._send(method, f"{self.url}/sandbox{path}", json=body)
+        return response.json() if response.content else None
+
     def fault(self, **fault: Any) -> None:
-        self._send("POST", f"{self.url}/sandbox/faults", json=fault)
+        self.control("POST", "/faults", fault)
 
     def calls(self) -> list[str]:
         """`METHOD path` of vmjira's calls since the last time this was asked."""
-        rows = self._send("GET", f"{self.url}/sandbox/calls").json()
-        self._send("DELETE", f"{self.url}/sandbox/calls")
-        return [f"{row['method']} {row['path'].removeprefix('/rest/api/2/')}" for row in rows if row["user"] != "admin"]
+        rows = self.control("GET", "/calls")
+        self.control("DELETE", "/calls")
+        return [
+            f"{row['method']} {row['path'].removeprefix('/rest/api/2/')}" for row in rows if row["user"] == "vmjira"
+        ]
 
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:
         cloud = self.flavour == "cloud"
-        auth = ("admin", TOKENS["admin"]) if cloud else None
-        headers = {} if cloud else {"Authorization": f"Bearer {TOKENS['admin']}"}
+        auth = (self.actor, TOKENS[self.actor]) if cloud else None
+        headers = {} if cloud else {"Authorization": f"Bearer {TOKENS[self.actor]}"}
         response = requests.request(method, url, auth=auth, headers=headers, timeout=20, **options)
         response.raise_for_status()
         return response

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from tests.watch.jira import TOKENS, Jira
+from tests.flows.jira import TOKENS, Jira
 from vmjira.bootstrap import Application
 from vmjira.cli import main
 from vmjira.flows.ingest import Report, adopt_rules

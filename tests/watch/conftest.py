@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.watch.jira import Jira, running
-from tests.watch.scans import APACHE, NGINX, RDP, SMB, week
+from tests.flows.jira import Jira, running
+from tests.flows.scans import APACHE, NGINX, RDP, SMB, week
 from tests.watch.world import World, a_world
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.flows.jira import Jira, running
 from tests.trackers.scripted import TOKEN, Script, scripted
 from tests.watch.commands import Commands
-from tests.watch.jira import Jira, running
 from tests.watch.world import CATEGORIES as GOOD_CATEGORIES
 from tests.watch.world import POLICY as GOOD_POLICY
 from tests.watch.world import RANGES as GOOD_RANGES

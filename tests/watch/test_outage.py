@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import pytest
 
+from tests.flows.jira import Jira, running
+from tests.flows.scans import APACHE, NGINX, RDP, SMB, week
 from tests.sandbox.receiver import Receiver, receiving
-from tests.watch.jira import Jira, running
-from tests.watch.scans import APACHE, NGINX, RDP, SMB, week
 from tests.watch.world import World, a_world
 from vmjira.flows.events import parse
 from vmjira.flows.react import react
@@ -76,7 +76,7 @@ def people_work(jira: Jira, keys: list[str]) -> None:
                 jira.move(key, "VMBOS")
                 jira.close(jira.rest("GET", f"issue/{key}")["key"])
             case 7:
-                jira.describe(key, "gone")
+                jira.write(key, "gone")
                 jira.rest("PUT", f"issue/{key}", {"update": {"labels": [{"remove": "vmjira"}]}})
 
 

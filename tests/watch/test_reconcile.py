@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.watch.jira import Jira, running
-from tests.watch.scans import SMB, week
+from tests.flows.jira import Jira, running
+from tests.flows.scans import SMB, week
 from tests.watch.world import World, a_world
 from vmjira.errors import TrackerUnavailable
 from vmjira.flows.reconcile import reconcile
@@ -33,7 +33,7 @@ def test_a_part_of_ours_that_somebody_edited_is_written_again_and_their_own_text
     key = world.key(W24)
     ours = jira.fields(key)["description"]
     jira.actor = "boston-admins"
-    jira.describe(
+    jira.write(
         key, "Ask Jane first.\r\n\r\n" + ours.replace("|*Remaining*|2|", "|*Remaining*|0|").replace("\n", "\r\n")
     )
     found = world.reconcile()
@@ -46,7 +46,7 @@ def test_text_that_a_person_writes_beside_our_part_is_no_drift_whatever_line_end
     jira = world.jira
     key = world.key(W24)
     jira.actor = "boston-admins"
-    jira.describe(key, ("Ask Jane first.\n\n" + jira.fields(key)["description"]).replace("\n", "\r\n"))
+    jira.write(key, ("Ask Jane first.\n\n" + jira.fields(key)["description"]).replace("\n", "\r\n"))
     assert world.reconcile() == []
     assert jira.fields(key)["description"].startswith("Ask Jane first.\r\n")
 
@@ -56,7 +56,7 @@ def test_a_description_without_our_marks_gets_our_part_in_front(world: World):
     key = world.key(W24)
     ours = jira.fields(key)["description"]
     jira.actor = "boston-admins"
-    jira.describe(key, "All mine.")
+    jira.write(key, "All mine.")
     assert [what for _, what, _ in world.reconcile()] == ["vmjira's part of its description was edited"]
     assert jira.fields(key)["description"] == f"{ours}\n\nAll mine."
     assert world.reconcile() == []
@@ -69,7 +69,7 @@ def test_what_the_tracker_itself_made_of_our_text_is_no_drift(world: World):
     tracker.edit(key, description=jira.fields(key)["description"].replace("*New*", "*{color:black}New{color}*"))
     assert world.reconcile() == []
     jira.actor = "boston-admins"
-    jira.describe(key, jira.fields(key)["description"].replace("{color:black}New{color}", "Old"))
+    jira.write(key, jira.fields(key)["description"].replace("{color:black}New{color}", "Old"))
     assert [ticket for ticket, _, _ in world.reconcile()] == [W24]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.flows.jira import Jira, running
 from tests.trackers.scripted import TOKEN, Answer, Script, scripted
-from tests.watch.jira import Jira, running
 from vmjira.errors import TicketGone, TrackerUnavailable
 from vmjira.trackers.jira import JiraSettings, Secret, connect
 
@@ -23,7 +23,7 @@ def now() -> datetime:
 
 def test_a_ticket_whose_status_never_changed_has_no_last_change(jira: Jira):
     key = jira.create("new", "vmjira")
-    jira.describe(key, "edited")
+    jira.write(key, "edited")
     assert jira.tracker().last_status_change(key) is None
 
 
@@ -65,7 +65,7 @@ def test_who_changed_the_description_last_is_known_and_nobody_did_when_it_was_ma
     tracker.edit(key, description="ours")
     assert tracker.described_by(key) == tracker.myself()
     jira.actor = "boston-admins"
-    jira.describe(key, "theirs")
+    jira.write(key, "theirs")
     jira.comment(key, "a comment is no description")
     assert tracker.described_by(key) == jira.account("boston-admins") != tracker.myself()
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.flows.jira import Jira, running
 from tests.sandbox.receiver import receiving
 from tests.watch.commands import SECRET, Commands
-from tests.watch.jira import Jira, running
 from tests.watch.world import CATEGORIES, POLICY, RANGES
 from vmjira.flows.events import parse
 

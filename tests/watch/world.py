@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from tests.watch.jira import Jira
-from tests.watch.scans import Hosts, nessus
+from tests.flows.jira import Jira
+from tests.flows.scans import Hosts, nessus
+from tests.flows.world import CATEGORIES, RANGES
 from vmjira import rulefiles
 from vmjira.flows.deliver import attempt
 from vmjira.flows.ingest import ingest
@@ -24,16 +25,6 @@ from vmjira.scanners import read_scan
 from vmjira.store import SqlStore, open_store
 from vmjira.trackers.jira import connect
 
-CATEGORIES = """\
-categories:
-  - {id: windows, title: Windows updates, where: "family = 'Windows'", priority: High, due: 14d}
-  - {id: web, title: Web servers, where: "family = 'Web Servers'"}
-"""
-RANGES = """\
-ranges:
-  - {id: boston, title: Boston Office, networks: [10.1.0.0/16]}
-  - {id: newyork, title: New York Office, networks: [10.2.0.0/16]}
-"""
 POLICY = """\
 ticket: {project: VM, transition_fields: {resolution: {name: Done}}}
 calls_per_second: 100
