@@ -6,14 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.clock.world import Desk
-from tests.flows.jira import Jira, running
+from tests.flows.conftest import jira
+from tests.flows.jira import Jira
 from tests.flows.world import a_world
-
-
-@pytest.fixture
-def jira(tmp_path: Path) -> Iterator[Jira]:
-    with running(tmp_path, "datacenter") as jira:
-        yield jira
 
 
 @pytest.fixture

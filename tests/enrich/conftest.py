@@ -1,1 +1,1 @@
-from tests.flows.conftest import anywhere, jira, world  # noqa: F401
+from tests.flows.conftest import anywhere, jira, world

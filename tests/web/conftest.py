@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.flows.jira import Jira, running
-from tests.flows.world import World, a_world
+from tests.flows.conftest import anywhere, jira, world
+from tests.flows.world import World
 from vmjira import rulefiles
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import Problem, RulesInvalid
@@ -21,25 +19,6 @@ from vmjira.web.site import Parts
 
 #: In week 25 of 2026: what was found in week 23 with 14 days to mend it is overdue, what was found in week 24 is not.
 NOW = datetime(2026, 6, 19, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def jira(tmp_path: Path) -> Iterator[Jira]:
-    with running(tmp_path, "datacenter") as jira:
-        yield jira
-
-
-@pytest.fixture
-def world(tmp_path: Path, jira: Jira) -> Iterator[World]:
-    with a_world(tmp_path / "world", jira) as world:
-        yield world
-
-
-@pytest.fixture
-def anywhere(tmp_path: Path, jira: Jira, database_url: str) -> Iterator[World]:
-    """On SQLite and on PostgreSQL."""
-    with a_world(tmp_path / "world", jira, database_url) as world:
-        yield world
 
 
 def web_of(world: World, gate: Gate | None = None) -> Flask:
