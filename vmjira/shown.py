@@ -99,6 +99,10 @@ def show_ticket(out: Console, ticket: Mapping[str, Any]) -> None:
     out.print(_table("Most vulnerable hosts", ["host", "#score", "#findings"], top))
     for name, hosts in ticket["hosts"].items():
         out.print(_table(f"{name}: {len(hosts)} hosts", ["host"], [[host] for host in hosts]))
+    for name, words in (("moved_from", "Findings that moved here, from"), ("moved_to", "Findings that moved away, to")):
+        if ticket[name]:
+            rows = [[each["identifier"], each["key"], each["findings"]] for each in ticket[name]]
+            out.print(_table(words, ["ticket", "key", "#findings"], rows))
     if ticket["rescans"]:
         rows = [[each["state"], len(each["hosts"]), each["words"], _moment(each["asked_at"])]
                 for each in ticket["rescans"]]  # fmt: skip

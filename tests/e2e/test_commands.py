@@ -106,7 +106,16 @@ def test_ingest_with_wait_delivers_and_the_tickets_are_told_in_the_agreed_shapes
     assert [set(host) for host in old["top"]] == [{"host", "ip", "hostname", "score", "findings"}] * 2
     assert old["top"][0] == {"host": "ip:10.1.0.1", "ip": "10.1.0.1", "hostname": "pc1", "score": 15, "findings": 2}
     one = vmjira.json("ticket", W24)
-    assert set(one) == TICKET | {"hosts", "closing", "closed_at", "reopened", "operations", "rescans"}
+    assert set(one) == TICKET | {
+        "hosts",
+        "closing",
+        "closed_at",
+        "reopened",
+        "operations",
+        "rescans",
+        "moved_from",
+        "moved_to",
+    }
     assert one["rescans"] == [] and one["hosts"] == {
         "new": ["ip:10.1.0.3"], "remaining": ["ip:10.1.0.1"], "safe": [], "unverified": ["ip:10.1.0.2"],
     }  # fmt: skip

@@ -12,6 +12,7 @@ from tests.flows.world import CATEGORIES, RANGES, World
 from vmjira.flows.deliver import attempt
 from vmjira.flows.evidence import ticket
 from vmjira.flows.explain import explain
+from vmjira.flows.present import one_ticket
 from vmjira.flows.reconcile import reconcile
 from vmjira.flows.replay import differing, rebuild
 from vmjira.rulefiles import load
@@ -47,6 +48,7 @@ def test_another_team_keeps_first_seen_and_both_tickets_are_linked_in_the_tracke
     assert {name: each["first seen"] for name, each in found.items()} == first_seen
     assert {each["previous ticket"] for each in found.values()} == {OLD}
     told = ticket(either.store, OLD, load(either.rules), date(2026, 6, 24))
+    assert one_ticket(either.outside, OLD)["moved_to"] == told["moved_to"]
     assert told["moved_to"] == [{"identifier": NEW, "key": new.key, "findings": 2}] and told["moved_from"] == []
     assert "POST issueLink" not in either.jira.calls()  # linked as it was made
     either.ingest(either.folder / "2026-06-01-2000.nessus")

@@ -11,6 +11,7 @@ from typing import Any
 from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import CellNumbers, HostNumbers, TicketRow
 from vmjira.errors import VmjiraError
+from vmjira.flows.moved import moved_json
 from vmjira.flows.ports import Outside, Store, Unit
 from vmjira.flows.rescanning import of_ticket
 from vmjira.flows.rows import DeliveryRow, DeliveryState, OperationRow
@@ -51,8 +52,8 @@ def ticket_json(row: TicketRow, cell: CellNumbers | None, cell_tickets: Iterable
 
 
 def one_ticket(outside: Outside, identifier: str) -> dict[str, Any]:
-    """A ticket with the hosts behind its numbers, all that was done to it and why, and the rescans that its last
-    closing asked for: by its identifier or its key."""
+    """A ticket with the hosts behind its numbers, all that was done to it and why, the rescans that its last closing
+    asked for, and the tickets that its findings came from or went to: by its identifier or its key."""
     with outside.store.reading() as unit:
         rows = unit.tickets()
         row = next((each for each in rows if identifier in (each.identifier, each.key)), None)
@@ -61,6 +62,7 @@ def one_ticket(outside: Outside, identifier: str) -> dict[str, Any]:
         cells = unit.cell_numbers(ranges=[row.range])
         done = [operation_json(each) for each in unit.operations(identifier=row.identifier)]
         rescans = [_told(each) for each in of_ticket(unit, row.identifier)]
+        moved = moved_json(unit, row.identifier)
     cell = next((each for each in cells if (each.category, each.ordinal) == (row.category, row.ordinal)), None)
     rows = [each for each in rows if (each.category, each.range) == (row.category, row.range)]
     closing = {
@@ -69,7 +71,8 @@ def one_ticket(outside: Outside, identifier: str) -> dict[str, Any]:
         "reopened": row.reopened,
     }
     hosts = hosts_behind(outside.store, row)
-    return {**ticket_json(row, cell, rows), **closing, "hosts": hosts, "operations": done, "rescans": rescans}
+    found = {**ticket_json(row, cell, rows), **closing, "hosts": hosts, "operations": done}
+    return {**found, "rescans": rescans, **moved}
 
 
 def _told(values: Mapping[str, Any]) -> dict[str, Any]:
