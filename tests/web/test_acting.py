@@ -122,19 +122,22 @@ def test_an_event_that_failed_is_taken_up_again(world: World, web: FlaskClient):
     world.fold(week(23), {"10.1.0.1": [SMB]})
     body = b'{"webhookEvent": "jira:issue_updated", "issue": {"id": "10001", "key": "VM-1"}}'
     rows_ = [DeliveryRow(f"d{i}", week(23), {}, body, state=state, answer="no", attempts=1)
-             for i, state in enumerate(("failed", "done"))]  # fmt: skip
+             for i, state in enumerate(("failed", "done", "failed"))]  # fmt: skip
     with world.store.begin() as unit:
         for row in rows_:
             unit.add_delivery(row)
-    assert len(rows(web.get("/events?state=failed").text, "Events")) == 1
-    assert press(web, "/events?state=failed").location == "/events?did=1&state=failed"
+    assert len(rows(web.get("/events?state=failed").text, "Events")) == 2
+    action, fields = next(each for each in forms(web.get("/events").text) if each[1]["id"] == "d0")
+    assert web.post(action, data=fields).location == "/events?did=1"
     with world.store.reading() as unit:
-        assert [unit.delivery(f"d{i}").state for i in range(2)] == ["queued", "done"]
+        assert [unit.delivery(f"d{i}").state for i in range(3)] == ["queued", "done", "failed"]
     assert world.queue.waiting == ["event.d0"]
     react(world.outside, "d0")
     told = words(web.get("/events?state=done").text)
     assert "webhook jira:issue_updated: nothing to do" in told
     assert [row[1:] for row in rows(web.get("/audit").text)] == [["local", "page", "retry", "event:d0"]]
+    assert press(web, "/events?state=failed").location == "/events?did=1&state=failed"  # all that are left
+    assert world.queue.waiting == ["event.d0", "event.d2"]
 
 
 # --- who may

@@ -79,15 +79,13 @@ def scan_json(row: ScanRow) -> dict[str, Any]:
 
 def _catalogues(row: EnrichmentRow | None) -> list[dict[str, Any]]:
     """What tells of exploited vulnerabilities, as it was taken last."""
+    if row is None:
+        return []
     names = ("source", "edition", "cves")
-    return (
-        [
-            {"name": name, "taken_at": row.taken_at, **{each: told.get(each) for each in names}}
-            for name, told in sorted(row.catalogues.items())
-        ]
-        if row
-        else []
-    )
+    return [
+        {"name": name, "taken_at": row.taken_at, **{each: told.get(each) for each in names}}
+        for name, told in sorted(row.catalogues.items())
+    ]
 
 
 def scanners(unit: Unit, rulebook: Rulebook, next_due: NextDue) -> dict[str, Any]:

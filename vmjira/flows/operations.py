@@ -94,7 +94,7 @@ def _requeue(outside: Outside, ids: Sequence[str], state: OperationState, action
 def retry_events(outside: Outside, ids: Sequence[str], *, by: Person = NOBODY) -> list[str]:
     """Take up events again that failed, by their ids, or all that did; the ids that were."""
     with outside.store.begin() as unit:
-        rows = [row for row in unit.deliveries("failed", limit=EVENTS) if not ids or row.id in ids]
+        rows = [row for row in unit.heard("failed", limit=EVENTS) if not ids or row.id in ids]
         for row in rows:
             unit.update_delivery(row.id, state="queued", decided_at=None, answer="")
             outside.queue.put_event(unit, row)
