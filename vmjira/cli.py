@@ -11,8 +11,9 @@ from typing import Any
 import click
 from rich.progress import Progress
 
+from vmjira.adoptcommand import adopt
 from vmjira.bootstrap import Application, configure_logging
-from vmjira.cliparts import JSON, err, out, pass_app, print_json, whoami
+from vmjira.cliparts import FILES, JSON, err, out, pass_app, print_json, whoami
 from vmjira.domain.rulebook import Rulebook
 from vmjira.enrichcommand import enrich
 from vmjira.errors import VmjiraError
@@ -21,7 +22,6 @@ from vmjira.scannercommands import scanners
 from vmjira.settings import load_settings
 from vmjira.shown import (
     show_acceptances,
-    show_adoption,
     show_explanation,
     show_inspection,
     show_operations,
@@ -34,7 +34,6 @@ from vmjira.usercommands import users
 
 #: Operations that a person is shown one by one; a program gets all.
 MANY = 100
-FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 
 class Commands(click.Group):
@@ -107,46 +106,6 @@ def ingest(app: Application, files: Sequence[Path], wait: bool, as_json: bool) -
             out.print(f"{scan['path']}: {scan['outcome']}", markup=False, highlight=False, soft_wrap=True)
         out.print(f"{len(report.operations)} operations planned", highlight=False)
     _fail([*(each["reason"] for each in report.refused), *waiting])
-
-
-@main.command()
-@FILES
-@click.option("--dry-run", is_flag=True, help="Only show the numbers; stores and sends nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@JSON
-@pass_app
-def adopt(app: Application, files: Sequence[Path], dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Take in the first scans of a network with a backlog: it becomes iteration 0, and no news later.
-
-    Give all files at once. Which part of the backlog gets tickets is the policy's `adoption`.
-    """
-    from vmjira.flows import adopt as flow
-
-    if as_json and not (dry_run or yes):
-        raise click.UsageError("--json asks nothing: give it with --dry-run or --yes")
-    with app.reader() as read:
-        scans = flow.read_all(files, read)
-        if dry_run or not yes:
-            numbers = flow.rehearse(app.outside, scans, app.load_rules)
-            if as_json:
-                print_json(numbers)
-            elif numbers:
-                show_adoption(out, numbers, done=False)
-            else:
-                out.print("all of it was taken in before: nothing to adopt", highlight=False)
-            if dry_run or not numbers:
-                return
-            click.confirm("Take this backlog in?", abort=True)
-        report = flow.adopt(app.outside, scans, app.load_rules)
-    if report.rules:
-        err.print(report.rules, markup=False, highlight=False, soft_wrap=True)
-    if as_json:
-        print_json({"scans": report.scans, "operations": report.operations, **report.numbers})
-        return
-    for scan in report.scans:
-        out.print(f"{scan['path']}: {scan['outcome']}", markup=False, highlight=False, soft_wrap=True)
-    if report.numbers:
-        show_adoption(out, report.numbers, done=True)
 
 
 def _deliver(app: Application) -> list[str]:
@@ -223,6 +182,7 @@ def explain(app: Application, host: str, vulnerability: str | None, as_json: boo
     print_json(found) if as_json else show_explanation(out, found)
 
 
+main.add_command(adopt)
 main.add_command(doctor)
 main.add_command(enrich)
 main.add_command(reconcile)

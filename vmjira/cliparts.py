@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from vmjira.bootstrap import Application
 
+FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 #: Where nobody looks at a terminal, tables are wide: what reads them wants whole words.
 out, err = Console(width=None if sys.stdout.isatty() else 200), Console(stderr=True)
