@@ -43,6 +43,7 @@ class News:
     running: int  # ordinal of the iteration that runs now
     refuted: int = 0  # open own findings that were seen after the closing, host by host
     came_in: bool = False  # there are more own findings than before
+    by_edit: bool = False  # it is not a scan but an edit of the rules that changed the numbers
 
 
 @dataclass(frozen=True)

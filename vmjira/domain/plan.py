@@ -77,6 +77,7 @@ class Situation:
     because: str  # what happened, in words: "scan 'weekly' of 2026-06-05"
     moved: tuple[Moved, ...] = ()  # what is new, or more than before
     met: frozenset[frozenset[str]] = frozenset()  # tickets between which findings had moved before
+    by_edit: bool = False  # an edit of the rules is the cause, not a scan
 
 
 def make_plan(situation: Situation, rulebook: Rulebook, title: Title) -> Plan:
@@ -155,7 +156,7 @@ def _known(
             Operation("update", known.identifier, known.key, f"{situation.because}: numbers or lists changed", details)
         )
     came_in = facts.own.total > known.own.total
-    news = News(situation.because, situation.running[known.range], facts.refuted, came_in)
+    news = News(situation.because, situation.running[known.range], facts.refuted, came_in, situation.by_edit)
     decision = after_data(known, row, news, policy)
     return [*operations, *decision.operations], decision.row
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -142,6 +143,11 @@ class TicketRow:
     verified: bool = False  # a comment said that all own findings have ended
     created_at: datetime | None = None
     answer: str = ""  # id of the comment that answers the last closing, and tells how its verification goes
+    former: tuple[str, ...] = ()  # identifiers that it had before an id of the rules was renamed, the oldest first
+    fields: Mapping[str, Any] = field(
+        default_factory=dict, hash=False
+    )  # name → value that vmjira set in the tracker by the rules
+    told: Literal["", "settled", "verified"] = ""  # what the last comment on the end of its findings said
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,8 @@ class ScanRow:
     unreadable: int
     rescan: bool
     folded_at: datetime | None
+    state: Literal["folded", "held", "dropped", "withdrawn"] = "folded"  # only a folded one counts for anything
+    note: str = ""  # who decided so, when and why
 
 
 @dataclass(frozen=True)

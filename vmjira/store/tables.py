@@ -84,6 +84,8 @@ scans = Table(
     Column("unreadable", BigInteger, nullable=False),
     Column("rescan", Boolean, nullable=False),
     Column("folded_at", UtcTime),
+    Column("state", Words, nullable=False),
+    Column("note", Words, nullable=False),
 )
 
 #: Versions of the catalogues of exploitation. The one with the highest `sequence` is the newest.
@@ -162,6 +164,9 @@ tickets = Table(
     Column("verified", Boolean, nullable=False),
     Column("created_at", UtcTime),
     Column("answer", Words, nullable=False),
+    Column("former", JSON, nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("told", Words, nullable=False),
 )
 
 #: From which ticket to which findings moved. No foreign keys: either may have had nothing open, and so never been made.

@@ -391,7 +391,7 @@ class SqlUnit:
 
     def _tickets(self, query: Select[Any]) -> list[TicketRow]:
         found = self._connection.execute(query).mappings()
-        return [TicketRow(**{**row, "own": OwnNumbers(**row["own"])}) for row in found]
+        return [TicketRow(**{**row, "own": OwnNumbers(**row["own"]), "former": tuple(row["former"])}) for row in found]
 
     def _scans(self, query: Select[Any]) -> list[ScanRow]:
         return [replace(row, warnings=tuple(row.warnings)) for row in fetch(self._connection, ScanRow, query)]
