@@ -46,7 +46,7 @@ def main() -> None:
         base = stored(Path(folder), hosts)
         began = time.perf_counter()
         outcome = foresee_rules(
-            base, CHANGED, lambda category, range_, iteration: "", at=FIRST + timedelta(days=9), before=RULES
+            base, CHANGED, lambda category, range_, iteration, name: "", at=FIRST + timedelta(days=9), before=RULES
         )
         changed = time.perf_counter()
         said = of_rules(base, outcome, CHANGED, RULES)

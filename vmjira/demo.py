@@ -74,7 +74,7 @@ def run(folder: Path, *, weeks: int, once: bool) -> None:
             tickets = all_tickets(app.store)
             out.print(
                 f"    {len(report.operations)} operations planned and delivered; {len(tickets)} tickets, "
-                f"{sum(not each['own']['open'] for each in tickets)} of them verified as fixed"
+                f"{sum(each['verified'] for each in tickets)} of them verified as fixed"
             )
             if week == CLAIM:
                 said = _claim(app, jira, running)
@@ -106,10 +106,10 @@ def _claim(app: Application, jira: int, running: Process) -> list[str]:
         clock.sleep(0.1)
     said = wait_until_delivered(app.store, lambda done, total: _check(running))
     rows = [each for each in all_tickets(app.store) if each["key"] in closed]
-    confirmed = sum(not each["own"]["open"] for each in rows)
+    confirmed = sum(each["verified"] for each in rows)
     out.print(
         f"    Boston's administrators closed {len(closed)} tickets: {confirmed} confirmed, "
-        f"{len(closed) - confirmed} to be verified by the next scan"
+        f"{sum(not each['settled'] for each in rows)} to be verified by the next scan"
     )
     return said
 

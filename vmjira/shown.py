@@ -81,20 +81,26 @@ def show_tickets(out: Console, tickets: Sequence[Mapping[str, Any]]) -> None:
         "#unverified",
         "#own open",
         "#own",
+        "own findings",
     ]
     then = ["vulnerable", "new", "remaining", "safe", "unverified"]
     rows = (
         [each["identifier"], each["key"], each["status"], *(each["then"][name] for name in then),
-         each["own"]["open"], each["own"]["total"]]
+         each["own"]["open"], each["own"]["total"], _ending(each)]
         for each in tickets
     )  # fmt: skip
     out.print(_table(f"{len(tickets)} tickets (hosts at their iteration; own findings now)", columns, rows))
 
 
+def _ending(ticket: Mapping[str, Any]) -> str:
+    return "verified" if ticket["verified"] else "settled" if ticket["settled"] else ""
+
+
 def show_ticket(out: Console, ticket: Mapping[str, Any]) -> None:
     out.print(_table(ticket["title"], ["", ""], [(name, ticket[name]) for name in _HEAD]))
     out.print(_table("Hosts at its iteration", list(ticket["then"]), [list(ticket["then"].values())]))
-    out.print(_table("Own findings now", list(ticket["own"]), [list(ticket["own"].values())]))
+    ending = f": {said}" if (said := _ending(ticket)) else ""
+    out.print(_table(f"Own findings now{ending}", list(ticket["own"]), [list(ticket["own"].values())]))
     top = [[host["hostname"] or host["ip"] or host["host"], host["score"], host["findings"]] for host in ticket["top"]]
     out.print(_table("Most vulnerable hosts", ["host", "#score", "#findings"], top))
     for name, hosts in ticket["hosts"].items():

@@ -51,8 +51,8 @@ def test_an_unverified_closing_waits_and_says_so_once() -> None:
 
 def test_a_closing_of_what_has_ended_is_confirmed_with_evidence_once() -> None:
     decision = closed(replace(ROW, own=ENDED))
-    assert (decision.row.closing, decision.row.verified, kinds(decision)) == ("confirmed", True, ["verified"])
-    assert kinds(closed(replace(ROW, own=ENDED, verified=True))) == []
+    assert (decision.row.closing, decision.row.told, kinds(decision)) == ("confirmed", "verified", ["verified"])
+    assert kinds(closed(replace(ROW, own=ENDED, told="verified"))) == []
 
 
 def test_data_that_is_newer_than_a_closing_heard_of_late_refutes_it_at_once() -> None:
@@ -151,7 +151,7 @@ def test_what_is_unknown_is_said_when_it_changed_once_an_iteration() -> None:
     assert kinds(news(more.row, fewer, running=3)) == ["waiting"]
 
 
-@pytest.mark.parametrize("closing", ["confirmed", "accepted", "waiting", "trusted"])
+@pytest.mark.parametrize("closing", ["confirmed", "settled", "accepted", "waiting", "trusted"])
 def test_new_findings_in_a_closed_ticket_reopen_it_whatever_was_decided(closing: str) -> None:
     row = replace(WAITING, closing=closing, reopened=9)
     decision = news(row, replace(OPEN, total=4, open=3, open_hosts=3))
@@ -167,8 +167,61 @@ def test_what_was_accepted_is_not_called_verified() -> None:
     assert kinds(news(replace(WAITING, closing="accepted"), accepted)) == []
 
 
+MOVED = OwnNumbers(total=3, fixed=1, moved=2, hosts=3)
+ACCEPTED = OwnNumbers(total=3, fixed=1, moved=1, accepted=1, hosts=3)
+GONE = OwnNumbers(total=3, gone=3, hosts=3)
+
+
+@pytest.mark.parametrize("own", [MOVED, ACCEPTED, GONE])
+def test_a_ticket_whose_findings_did_not_all_end_as_fixed_is_settled_and_never_called_verified(own: OwnNumbers) -> None:
+    assert (own.settled, own.verified, own.ending) == (True, False, "settled")
+    told = news(ROW, own)
+    assert (kinds(told), told.row.told, told.row.closing) == (["settled"], "settled", "")
+    assert kinds(news(told.row, own)) == []
+    assert (closed(replace(ROW, own=own)).row.closing, kinds(closed(replace(ROW, own=own)))) == ("settled", ["settled"])
+    assert kinds(closed(told.row)) == []
+    ended = news(WAITING, own)
+    assert (ended.row.closing, kinds(ended)) == ("settled", ["settled"])
+    assert not any("verified" in word for word in (*told.words, *ended.words))
+
+
+def test_no_findings_and_open_ones_are_neither_settled_nor_verified() -> None:
+    assert (OwnNumbers().ending, OPEN.ending, ENDED.ending) == ("", "", "verified")
+    assert (closed(replace(ROW, own=OwnNumbers())).row.closing, kinds(closed(replace(ROW, own=OwnNumbers())))) == (
+        "settled",
+        [],
+    )
+
+
+def test_a_settled_ticket_of_which_other_numbers_change_is_not_told_again_but_that_it_is_verified_is() -> None:
+    told = news(ROW, MOVED).row
+    assert kinds(news(told, replace(MOVED, total=4, moved=3))) == []
+    verified = news(replace(told, closing="settled"), ENDED)
+    assert (kinds(verified), verified.row.closing, verified.row.told) == (["verified"], "confirmed", "verified")
+    back = news(told, OPEN)
+    assert (kinds(back), back.row.told) == ([], "")
+    assert kinds(news(back.row, MOVED)) == ["settled"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "closes"), [(False, []), ("verified", [ENDED, MOVED]), ("settled", [ENDED, MOVED, ACCEPTED, GONE])]
+)
+def test_the_policy_says_which_ended_tickets_are_closed(mode, closes: list[OwnNumbers]) -> None:
+    policy = replace(POLICY, auto_close=mode)
+    assert [own for own in (ENDED, MOVED, ACCEPTED, GONE) if "close" in kinds(news(ROW, own, policy))] == closes
+
+
+@pytest.mark.parametrize("closing", ["confirmed", "settled", "accepted", "waiting", "trusted"])
+def test_a_reopening_because_the_rules_were_edited_does_not_count_towards_the_limit(closing: str) -> None:
+    row = replace(WAITING, own=MOVED, closing=closing, reopened=2)
+    after = replace(row, own=replace(OPEN, total=4, open=3, open_hosts=3))
+    decision = after_data(row, after, News("change of rules", 2, 1, came_in=True, by_edit=True), POLICY)
+    assert (decision.row.closing, decision.row.reopened, kinds(decision)) == ("", 2, ["reopen"])
+    assert decision.operations[0].details["by_edit"] and "because the rules were changed" in decision.words[0]
+
+
 def test_verified_tickets_are_closed_if_the_policy_says_so_but_only_once() -> None:
-    policy = replace(POLICY, auto_close=True)
+    policy = replace(POLICY, auto_close="verified")
     decision = news(ROW, ENDED, policy)
     assert kinds(decision) == ["verified", "close"]
     assert decision.row.closing == ""
@@ -190,16 +243,16 @@ def test_each_finding_is_judged_by_the_time_of_its_own_host() -> None:
 
 # --- no loop ----------------------------------------------------------------------------------------------------------
 
-numbers = st.sampled_from([OPEN, ENDED])
+numbers = st.sampled_from([OPEN, ENDED, MOVED, ACCEPTED])
 rows = st.builds(
-    lambda own, closing, at, reopened, verified: replace(
-        ROW, own=own, closing=closing, closed_at=at if not closing else at or AT, reopened=reopened, verified=verified
+    lambda own, closing, at, reopened, told: replace(
+        ROW, own=own, closing=closing, closed_at=at if not closing else at or AT, reopened=reopened, told=told
     ),
     numbers,
-    st.sampled_from(["", "waiting", "confirmed", "trusted", "accepted", "escalated"]),
+    st.sampled_from(["", "waiting", "confirmed", "settled", "trusted", "accepted", "escalated"]),
     st.sampled_from([None, AT, AT - timedelta(days=1)]),
     st.integers(0, 3),
-    st.booleans(),
+    st.sampled_from(["", "settled", "verified"]),
 )
 seens = st.builds(
     lambda base, resolution, ours, busy, missing, intact: replace(
@@ -215,7 +268,7 @@ seens = st.builds(
 policies = st.builds(
     lambda mode, auto, limit: replace(POLICY, on_close=mode, auto_close=auto, reopen_limit=limit),
     st.sampled_from(["verify", "strict", "trust"]),
-    st.booleans(),
+    st.sampled_from([False, "verified", "settled"]),
     st.integers(0, 3),
 )
 
@@ -263,5 +316,5 @@ def test_the_same_data_twice_decides_once(row: TicketRow, own: OwnNumbers, polic
 def test_a_decision_about_the_status_makes_at_most_one_comment(
     row: TicketRow, seen: Seen, policy: Policy, hits: int
 ) -> None:
-    comments = {"verified", "closed", "waiting", "accepted", "unaccepted", "reopen", "escalate"}
+    comments = {"verified", "settled", "closed", "waiting", "accepted", "unaccepted", "reopen", "escalate"}
     assert len(comments & set(kinds(decide(row, seen, hits, policy)))) <= 1

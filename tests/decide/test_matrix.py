@@ -54,7 +54,7 @@ def test_a_close_after_the_fix_is_confirmed_by_the_next_scan(world: World) -> No
     closed(world)
     world.fold(scan(day(2), [A, B]))
     row, ticket = world.row(), world.ticket()
-    assert (row.closing, row.verified, ticket.status, len(ticket.comments)) == ("confirmed", True, "Done", 2)
+    assert (row.closing, row.told, ticket.status, len(ticket.comments)) == ("confirmed", "verified", "Done", 2)
     assert "all 2 findings of this ticket have ended" in ticket.comments[1]
 
 

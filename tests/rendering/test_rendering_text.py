@@ -12,7 +12,7 @@ from vmjira.domain.ticket import HostNumbers, OwnNumbers, Source, TopHost
 from vmjira.errors import RulesInvalid
 from vmjira.rendering import Renderer
 from vmjira.rendering.marks import LIMIT
-from vmjira.rendering.sample import BARE, FRESH, FULL, TEMPLATES, WITHOUT_TICKET
+from vmjira.rendering.sample import BARE, FRESH, FULL, SETTLED, TEMPLATES, VERIFIED, WITHOUT_TICKET
 from vmjira.rendering.wiki import units
 
 NAMES = [f"{FULL.identifier}.{end}" for end in ("own.csv", "all.csv", "diff.csv", "png")]
@@ -30,28 +30,61 @@ def action(view) -> str:
 
 def test_it_starts_with_what_to_do_by_when() -> None:
     fresh = replace(FULL, running=FULL.iteration)
-    assert action(fresh) == "h2. Patch the 6 hosts listed as new by 2026-06-19 to close this ticket"
+    assert action(fresh) == "h2. Patch these 6 hosts by 19 June 2026"
 
 
 @pytest.mark.parametrize(
     ("view", "expected"),
     [
-        (FRESH, "h2. Patch the one host listed as new by 2026-06-19 to close this ticket"),
-        (FULL, "h2. Patch the 6 hosts still open by 2026-06-19 to close this ticket"),
-        (replace(FULL, due=None), "h2. Patch the 6 hosts still open to close this ticket"),
+        (FRESH, "h2. Patch this host by 19 June 2026"),
+        (FULL, "h2. Patch these 6 hosts by 19 June 2026"),
+        (replace(FULL, due=None), "h2. Patch these 6 hosts"),
+        (replace(FULL, overdue=True), "h2. Overdue since 19 June 2026: patch these 6 hosts"),
         (BARE, "h2. Nothing is left to patch in this ticket"),
     ],
-    ids=["one host", "a later scan", "no date", "nothing"],
+    ids=["one host", "a later scan", "no date", "overdue", "nothing"],
 )
 def test_the_first_line_fits_the_case(view, expected: str) -> None:
     assert action(view) == expected
 
 
-def test_a_ticket_without_open_findings_is_called_verified() -> None:
-    done = replace(FULL, own=OwnNumbers(total=45, fixed=45, hosts=14))
-    assert "All its 45 findings have ended: *verified*." in text(done)
+def test_a_ticket_whose_findings_were_all_fixed_is_called_verified() -> None:
+    assert "*Verified*: all its 45 findings are fixed." in text(VERIFIED)
     one = replace(FULL, own=OwnNumbers(total=1, fixed=1, hosts=1))
-    assert "Its one finding has ended: *verified*." in text(one)
+    assert "*Verified*: its one finding is fixed." in text(one)
+
+
+REST = (
+    "* 3 moved to another category or range: 3 to a ticket that is not in the tracker yet (Windows updates – ",
+    "* 1 accepted as a risk by jane.doe until 15 November 2026: Isolated network.",
+    "* 1 accepted as a risk.",
+    "* 2 gone: no scan finds their hosts any more. They were last seen between 1 March 2026 and 3 March 2026.",
+)
+
+
+def test_a_settled_ticket_is_not_called_verified_and_says_what_became_of_the_rest() -> None:
+    keyed = replace(SETTLED, moved_to=(replace(SETTLED.moved_to[0], ticket=FULL.previous),))
+    for view, shown in ((SETTLED, text(SETTLED)), (SETTLED, Renderer().comment("settled", view=SETTLED))):
+        assert "*Settled, not verified*: " in shown and "*Verified*" not in shown, view
+        assert [line for line in REST if line not in shown] == []
+    assert "38 of its 45 findings were fixed. The others:" in text(SETTLED)
+    comment = Renderer().comment("settled", view=keyed)
+    assert "none of the 45 findings of this ticket is open any more, and 38 of them were fixed" in comment
+    assert "3 to VM-22 (Windows bulletins – Boston Office – Scan 22). Patch them there." in comment
+
+
+def test_lists_of_an_iteration_that_is_past_say_that_they_are_frozen() -> None:
+    past = replace(FULL, name="2026-W23")
+    for kind in ("all.csv", "diff.csv", "png"):
+        (line,) = [line for line in text(past).split("\n") if line.startswith(f"* [^{FULL.identifier}.{kind}]")]
+        assert line.endswith("; as of Scan 2026-W23, no longer updated")
+    assert "no longer updated" not in text(replace(past, running=past.iteration))
+    assert text(past).count("no longer updated") == 3
+
+
+def test_an_iteration_whose_number_was_used_before_is_called_by_its_label() -> None:
+    shown = text(replace(FULL, name="2026-W23", running_name="2026-W25"))
+    assert "h3. Hosts at Scan 2026-W23\n" in shown and "now (Scan 2026-W25)" in shown
 
 
 def test_numbers_of_hosts_are_those_of_the_tickets_scan_and_own_findings_those_of_now() -> None:
@@ -59,17 +92,19 @@ def test_numbers_of_hosts_are_those_of_the_tickets_scan_and_own_findings_those_o
     assert "h3. Hosts at Scan 23" in shown
     assert "|*New*|12|patch these to close the ticket|" in shown
     assert "|*Safe*|30|good job, patch management works|" in shown
-    assert "|*Remaining*|5|lack of patch management: they belong to the earlier tickets|" in shown
-    assert "|*Unverified*|2|nobody looked at them, so nobody knows|" in shown
+    assert "|*Remaining*|5|lack of patch management: they belong to earlier tickets|" in shown
+    assert "|*Unverified*|2|not fully scanned in this iteration, so their state is unknown|" in shown
     assert "|Vulnerable|17|" in shown and "|Last time|37|" in shown
     assert "h3. Findings of this ticket now (Scan 25)" in shown
     assert "* *9* open, on 6 hosts" in shown
-    assert "* *2* of the open ones were not looked at in Scan 25: unverified" in shown
+    assert "* *2* of the open ones unverified: Scan 25 did not cover them" in shown
 
 
 def test_more_open_hosts_than_new_ones_are_explained() -> None:
     fresh = replace(FULL, running=FULL.iteration, then=HostNumbers(vulnerable=8, last=3, new=5, remaining=3))
-    assert "1 of these hosts has findings of earlier tickets too, and so counts as remaining below." in text(fresh)
+    assert "1 of these hosts also has findings of earlier tickets. The table below counts it as remaining." in text(
+        fresh
+    )
 
 
 def test_sections_come_in_the_order_of_their_use() -> None:
@@ -137,7 +172,7 @@ def test_long_names_give_way_and_the_text_says_so() -> None:
         assert shown.count("|10.1.2.") >= 5
         assert shown.endswith("⟦/vmjira⟧")
     tightest = Renderer().description(view, NAMES, budget=2_300)
-    assert f"5 hosts are left out: all is in [^{FULL.identifier}.all.csv]" in tightest
+    assert f"5 hosts are left out. The full list is [^{FULL.identifier}.all.csv]." in tightest
 
 
 def test_many_scans_are_summed_up() -> None:
@@ -145,12 +180,14 @@ def test_many_scans_are_summed_up() -> None:
     assert "* and 7 earlier scans" in text(replace(FULL, sources=sources))
 
 
-def title(format_: str, view=FULL) -> str:
-    return Renderer().title(Policy(title=format_), view.category, view.range, view.iteration)
+def title(format_: str, view=FULL, name: str = "23") -> str:
+    return Renderer().title(Policy(title=format_), view.category, view.range, view.iteration, name)
 
 
 def test_a_title_is_made_by_the_policys_format() -> None:
     assert title(Policy().title) == "Windows bulletins – Boston Office – Scan 23"
+    assert title(Policy().title, name="2026-W23") == "Windows bulletins – Boston Office – Scan 2026-W23"
+    assert title("Scan {iteration.number}", name="2026-W23") == "Scan 23"
     assert title("{category.id} {range.id} {iteration.label} {{x}}") == "ms-exploitable boston 2026-W23 {x}"
 
 
@@ -181,7 +218,7 @@ def comment(kind: str, **changes) -> str:
 def test_the_comment_of_a_verified_ticket_names_its_evidence() -> None:
     shown = comment("verified")
     assert "all 45 findings" in shown and "as of Scan 25" in shown
-    assert "* nessus, 2026-06-05 10:00 UTC: 120 hosts looked at, 110 with credentials" in shown
+    assert "* nessus, 2026-06-05 10:00 UTC: 120 hosts scanned, 110 with credentials; for 3 hosts the scan does" in shown
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_every_value_arrives_as_the_domain_wants_it():
     rules = load_texts(ALL)
     policy, boston = rules.policy, rules.ranges[0]
     assert policy.timezone == ZoneInfo("America/New_York")
-    assert (policy.top_hosts, policy.on_close, policy.auto_close, policy.reopen_limit) == (5, "strict", True, 0)
+    assert (policy.top_hosts, policy.on_close, policy.auto_close, policy.reopen_limit) == (5, "strict", "verified", 0)
     assert (policy.escalation.priority, policy.escalation.label, policy.escalation.watcher) == ("Highest", None, "jane")
     assert (policy.accept_resolutions, policy.accept_for) == (("Won't Fix",), timedelta(hours=12))
     assert (policy.forget_after, policy.limit_create, policy.limit_close) == (timedelta(weeks=2), 7, 9)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from vmjira.domain.operation import Kind, Operation, count
 from vmjira.domain.rulebook import Policy
-from vmjira.domain.ticket import StatusCategory, TicketRow
+from vmjira.domain.ticket import Closing, OwnNumbers, StatusCategory, TicketRow
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ def _closed(row: TicketRow, seen: Seen, refuted: int, policy: Policy) -> Decisio
     row, told = replace(row, closed_at=seen.since), f"closed by {seen.by} at {_when(seen.since, policy)}"
     own = row.own
     if not own.open:
-        confirmed = replace(row, closing="confirmed", verified=True)
-        kinds: list[Kind] = ["verified"] if own.total and not row.verified else []
-        return _decision(confirmed, f"{told}: all its findings have ended", *kinds)
+        return _decision(
+            replace(row, closing=closed_for_good(own), told=own.ending), f"{told}: {_ended(own)}", *_tell_ending(row)
+        )
     told += f" with {count(own.open, 'finding')} open on {count(own.open_hosts, 'host')}"
     if _accepts(seen, policy):
         return _accepted(row, seen, policy)
@@ -161,12 +161,15 @@ def after_data(before: TicketRow, row: TicketRow, news: News, policy: Policy) ->
     """`row`: with the numbers of now; `before`: as it was until then."""
     if not row.own.open:
         return _all_ended(row, news, policy)
-    row = replace(row, verified=False)
+    row = replace(row, told="")
     still = f"{news.because}: {count(row.own.open, 'finding')} open"
-    closed_for_good = row.closing in ("confirmed", "accepted")
-    if row.closing == "waiting" and news.refuted:
+    for_good = row.closing in ("confirmed", "settled", "accepted")
+    refuted = row.closing == "waiting" and news.refuted > 0
+    if (for_good or refuted or _came_into_closed(row, news)) and news.by_edit:
+        return _reopen_for_rules(row, f"{still}, because the rules were changed")
+    if refuted:
         return _refute(row, f"{still}, {news.refuted} of them seen after the closing", policy)
-    if closed_for_good or (news.came_in and row.closing in ("waiting", "trusted")):
+    if for_good or _came_into_closed(row, news):
         return _reopen(row, f"{still}, new in a ticket that was closed")
     if row.closing == "waiting" and row.own.open != before.own.open and row.noted != news.running:
         reason = f"{still}, none of them verified by data newer than the closing"
@@ -174,15 +177,46 @@ def after_data(before: TicketRow, row: TicketRow, news: News, policy: Policy) ->
     return Decision(row)
 
 
+def _came_into_closed(row: TicketRow, news: News) -> bool:
+    return news.came_in and row.closing in ("waiting", "trusted")
+
+
 def _all_ended(row: TicketRow, news: News, policy: Policy) -> Decision:
-    if not row.own.total or row.closing == "accepted":
+    own = row.own
+    if not own.total or row.closing == "accepted":
         return Decision(row)
-    kinds: list[Kind] = [] if row.verified else ["verified"]
-    if policy.auto_close and not row.closing and not row.verified:
+    kinds = _tell_ending(row)
+    if kinds and not row.closing and closes(policy, own):
         kinds.append("close")
-    closing = "confirmed" if row.closing in ("waiting", "escalated") else row.closing
-    reason = f"{news.because}: all {count(row.own.total, 'own finding')} have ended"
-    return _decision(replace(row, verified=True, closing=closing), reason, *kinds)
+    closing = row.closing if row.closing in ("", "trusted") else closed_for_good(own)
+    return _decision(replace(row, told=own.ending, closing=closing), f"{news.because}: {_ended(own)}", *kinds)
+
+
+def closes(policy: Policy, own: OwnNumbers) -> bool:
+    """Whether `auto_close` closes a ticket with these numbers."""
+    if policy.auto_close == "verified":
+        return own.settled and own.fixed + own.moved == own.total
+    return policy.auto_close == "settled" and own.settled
+
+
+def closed_for_good(own: OwnNumbers) -> Closing:
+    """What a closing is whose ticket has no open finding: only what was fixed is confirmed."""
+    return "confirmed" if own.verified else "settled"
+
+
+def _tell_ending(row: TicketRow) -> list[Kind]:
+    """The comment on the end of its findings, unless the last one said the same."""
+    ending = row.own.ending
+    return [ending] if ending and ending != row.told else []
+
+
+def _ended(own: OwnNumbers) -> str:
+    """In words, for the reason of a change."""
+    if not own.total:
+        return "it has no findings of its own"
+    parts = ((own.fixed, "fixed"), (own.moved, "moved"), (own.accepted, "accepted"), (own.gone, "gone"))
+    ways = ", ".join(f"{number} {name}" for number, name in parts if number)
+    return f"no finding is open any more, of {own.total} in total: {ways}"
 
 
 # --- reopening --------------------------------------------------------------------------------------------------------
@@ -198,6 +232,11 @@ def _refute(row: TicketRow, reason: str, policy: Policy) -> Decision:
 
 def _reopen(row: TicketRow, reason: str) -> Decision:
     return _decision(replace(row, closing="", reopened=row.reopened + 1), reason, "reopen")
+
+
+def _reopen_for_rules(row: TicketRow, reason: str) -> Decision:
+    """Nobody closed it too early, so it does not count towards the policy's `reopen_limit`."""
+    return _decision(replace(row, closing=""), reason, "reopen", by_edit=True)
 
 
 # --- small things -----------------------------------------------------------------------------------------------------

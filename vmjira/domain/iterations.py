@@ -78,6 +78,19 @@ def ordinals(column: str, by_range: Mapping[str, int]) -> pl.Expr:
     return name.replace_strict(list(by_range), list(by_range.values()), default=None, return_dtype=pl.Int32)
 
 
+def name_of(iteration: Iteration, known: Iterable[Iteration]) -> str:
+    """What people call an iteration of a range: by its number, or by its label if an earlier one had the same number.
+
+    `known`: the iterations of the range in the order in which they began to be known, so that no name ever changes.
+    """
+    for each in known:
+        if each == iteration:
+            break
+        if each.number == iteration.number:
+            return iteration.label
+    return str(iteration.number)
+
+
 def _choose(past: list[Iteration], cadence: Cadence, day: date) -> Iteration:
     """The iteration of a scan that ended on `day`, among `past` ones (sorted) or a new one."""
     last = past[-1].ordinal if past else 0

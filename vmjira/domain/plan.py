@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from vmjira.domain.decide import News, after_data
-from vmjira.domain.iterations import ZERO
+from vmjira.domain.iterations import ZERO, name_of
 from vmjira.domain.operation import Kind, Operation, count
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook
 from vmjira.domain.ticket import CellNumbers, Iteration, Moved, OwnNumbers, TicketRow, identifier
 
-Title = Callable[[Category, Range, Iteration], str]
+#: Category, range, iteration, and the name of the iteration (`iterations.name_of`) ─► title of a ticket.
+Title = Callable[[Category, Range, Iteration, str], str]
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Situation:
 
     facts: tuple[TicketFacts, ...]
     cells: Mapping[tuple[str, str, int], CellNumbers]  # by category, range, ordinal
-    iterations: Mapping[tuple[str, int], Iteration]  # by range, ordinal
+    iterations: Mapping[tuple[str, int], Iteration]  # by range, ordinal; in the order in which they began to be known
     running: Mapping[str, int]  # range → ordinal
     tickets: Mapping[str, TicketRow]
     version: int  # of the ledger
@@ -96,7 +97,9 @@ def make_plan(situation: Situation, rulebook: Rulebook, title: Title) -> Plan:
         if planned:
             operations += planned[0]
             rows.append(planned[1])
-    return Plan((*operations, *_links(situation)), tuple(rows), situation.moved)
+    # Tickets are made first: a comment on a ticket whose findings moved names the keys of the tickets they moved to.
+    made, others = ([each for each in operations if (each.operation == "create") is create] for create in (True, False))
+    return Plan((*made, *others, *_links(situation)), tuple(rows), situation.moved)
 
 
 def _links(situation: Situation) -> Iterator[Operation]:
@@ -120,7 +123,8 @@ def _new(
     if category is None or range_ is None:
         raise ValueError(f"open findings in a cell that the rules do not have: {facts.category} × {facts.range}")
     name = identifier(facts.category, facts.range, iteration.label)
-    words = title(category, range_, iteration)
+    others = (one for (range_id, _), one in situation.iterations.items() if range_id == facts.range)
+    words = title(category, range_, iteration, name_of(iteration, others))
     since = "known from the beginning" if iteration == ZERO else f"first detected in {iteration.label}"
     found = f"{count(facts.own.open, 'finding')} on {count(facts.own.open_hosts, 'host')}"
     reason = f"{situation.because}: {found} {since}"

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 Cadence = Literal["day", "week", "month", "scan"]
 IdentityKind = Literal["agent_uuid", "mac", "hostname", "netbios", "ip"]
 OnClose = Literal["verify", "strict", "trust"]
+#: Which tickets are closed when their own findings have ended: none; those whose findings all were fixed or moved; all.
+AutoClose = Literal[False, "verified", "settled"]
 
 #: What a condition in `where` may name: columns of vulnerabilities and of their exploitation, `ports`, and these.
 CONDITION_HOST_COLUMNS = ("ip", "hostname", "netbios", "os")
@@ -170,11 +172,11 @@ class Adoption:
 @dataclass(frozen=True)
 class Policy:
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
-    title: str = "{category.title} – {range.title} – Scan {iteration.number}"
+    title: str = "{category.title} – {range.title} – Scan {iteration.name}"
     top_hosts: int = 10
     ticket: TicketRules = TicketRules()
     on_close: OnClose = "verify"
-    auto_close: bool = False
+    auto_close: AutoClose = False
     reopen_limit: int = 3
     escalation: Escalation = Escalation()
     accept_resolutions: tuple[str, ...] = ()

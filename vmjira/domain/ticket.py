@@ -15,9 +15,13 @@ from vmjira.domain.rulebook import Category, Range
 
 StatusCategory = Literal["new", "indeterminate", "done"]
 
-#: What became of a closing: none holds; to be verified by newer data; confirmed; left alone (policy `trust`); accepted
-#: as a risk; refuted more often than the policy's `reopen_limit`, so it stays closed and a person was called.
-Closing = Literal["", "waiting", "confirmed", "trusted", "accepted", "escalated"]
+#: What became of a closing: none holds; to be verified by newer data; confirmed, because the ticket is verified;
+#: settled, because all its findings have ended, but not all as fixed; left alone (policy `trust`); accepted as a risk;
+#: refuted more often than the policy's `reopen_limit`, so it stays closed and a person was called.
+Closing = Literal["", "waiting", "confirmed", "settled", "trusted", "accepted", "escalated"]
+
+#: How the own findings of a ticket have ended: not all have; all have, but not all as fixed; all as fixed.
+Ending = Literal["", "settled", "verified"]
 
 #: States of a finding as people read them: domain part 6, plus the endings.
 STATES = ("new", "remaining", "unverified", "fixed", "moved", "gone", "accepted")
@@ -89,6 +93,20 @@ class OwnNumbers:
         if self.total != self.fixed + self.open + self.moved + self.gone + self.accepted or self.unverified > self.open:
             raise ValueError(f"numbers of own findings contradict themselves: {self}")
 
+    @property
+    def settled(self) -> bool:
+        """Every finding has ended, in whatever way."""
+        return self.total > 0 and self.open == 0
+
+    @property
+    def verified(self) -> bool:
+        """Every finding has ended as fixed."""
+        return self.settled and self.fixed == self.total
+
+    @property
+    def ending(self) -> Ending:
+        return "verified" if self.verified else "settled" if self.settled else ""
+
 
 @dataclass(frozen=True)
 class TopHost:
@@ -140,14 +158,13 @@ class TicketRow:
     shown: str = ""  # digest of what the tracker shows, as last delivered
     description: str = ""  # digest of our part of the description as rendered when it was sent
     described: str = ""  # digest of our part as it stands in the tracker since then, blanks aside
-    verified: bool = False  # a comment said that all own findings have ended
     created_at: datetime | None = None
     answer: str = ""  # id of the comment that answers the last closing, and tells how its verification goes
     former: tuple[str, ...] = ()  # identifiers that it had before an id of the rules was renamed, the oldest first
     fields: Mapping[str, Any] = field(
         default_factory=dict, hash=False
     )  # name → value that vmjira set in the tracker by the rules
-    told: Literal["", "settled", "verified"] = ""  # what the last comment on the end of its findings said
+    told: Ending = ""  # what the last comment on the end of its findings said
 
 
 @dataclass(frozen=True)
@@ -174,6 +191,25 @@ class MovedPart:
 
     ticket: Neighbour
     findings: int
+
+
+@dataclass(frozen=True)
+class AcceptedPart:
+    """Own findings that one acceptance took out of a ticket; who gave it and why is empty where that is not known."""
+
+    findings: int
+    by: str
+    reason: str
+    until: date | None  # the last day on which it holds
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What became of the findings of a settled ticket that were neither fixed nor moved."""
+
+    accepted: tuple[AcceptedPart, ...] = ()
+    gone_first: date | None = None  # of the findings that are gone: the first of them was last seen on this day …
+    gone_last: date | None = None  # … and the last of them on this one
 
 
 @dataclass(frozen=True)
@@ -222,6 +258,10 @@ class TicketView:
     adopted: bool = False  # its range began with a backlog, iteration 0
     enriched: bool = False  # catalogues of exploitation are in use: the columns EXPLOITED tell something
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))  # in which times are shown
+    name: str = ""  # what texts call its iteration: "23", or "2026-W23" if the number alone has been used before …
+    running_name: str = ""  # … and the running one; empty: the number
+    overdue: bool = False  # its due day is over, and findings are open
+    settlement: Settlement = Settlement()
 
 
 #: Labels by which a ticket is found again: this one is on every ticket of ours, the other on one only.

@@ -101,6 +101,7 @@ _HANDLERS = {
     "update": _update,
     "relabel": life.relabel,
     "verified": life.say_verified,
+    "settled": life.say_settled,
     "closed": life.say_closed,
     "progress": life.say_progress,
     "waiting": life.say_waiting,

@@ -23,7 +23,7 @@ from vmjira.flows.moved import moved_json
 from vmjira.flows.ports import Store, Unit
 from vmjira.flows.present import ticket_json
 from vmjira.flows.rescanning import of_ticket
-from vmjira.flows.views import HISTORY
+from vmjira.flows.views import HISTORY, overdue
 
 #: Hosts of a page, and findings of a host that it lists; the host's own page has all.
 HOSTS_SHOWN, FINDINGS_SHOWN = 25, 50
@@ -63,16 +63,11 @@ def ticket(store: Store, identifier: str, rulebook: Rulebook, today: date) -> di
         "closing": row.closing,
         "closed_at": row.closed_at,
         "reopened": row.reopened,
-        "verified": row.verified,
         "condition": category.where if category else None,
         "iterations": [{"iteration": each.label, "numbers": asdict(each.numbers)} for each in past],
         "attachments": sent,
         "rescans": rescans,
     }
-
-
-def overdue(row: TicketRow, today: date) -> bool:
-    return bool(row.due and row.due < today and row.own.open and not row.gone)
 
 
 def evidence(store: Store, row: TicketRow, state: str | None, page: int) -> dict[str, Any]:

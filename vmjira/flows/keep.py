@@ -62,7 +62,7 @@ def _as_planned_from(outcome: Outcome, tickets: Mapping[str, TicketRow]) -> bool
     """Nobody closed, reopened or deleted a ticket of the plan while it was made; the rest of a row is delivery's."""
 
     def decided(row: TicketRow | None) -> object:
-        return row and (row.closing, row.closed_at, row.reopened, row.noted, row.verified, row.gone)
+        return row and (row.closing, row.closed_at, row.reopened, row.noted, row.told, row.gone)
 
     planned = [row.identifier for row in outcome.plan.tickets]
     return all(decided(outcome.before.get(name)) == decided(tickets.get(name)) for name in planned)
@@ -70,4 +70,5 @@ def _as_planned_from(outcome: Outcome, tickets: Mapping[str, TicketRow]) -> bool
 
 def titles(outside: Outside, rulebook: Rulebook) -> Title:
     """Words for a ticket's title, by the policy of these rules."""
-    return lambda category, range_, iteration: outside.renderer.title(rulebook.policy, category, range_, iteration)
+    render, policy = outside.renderer.title, rulebook.policy
+    return lambda category, range_, iteration, name: render(policy, category, range_, iteration, name)

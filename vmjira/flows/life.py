@@ -9,31 +9,52 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, Literal
 
+from vmjira.domain.decide import closed_for_good, closes
 from vmjira.domain.operation import count
 from vmjira.domain.rulebook import TicketRules
 from vmjira.errors import TrackerRefused, TrackerUnavailable, TransitionImpossible, VmjiraError
+from vmjira.flows.moved import partners
 from vmjira.flows.show import Job, begin, fingerprint
 from vmjira.flows.verification import verification
 from vmjira.flows.views import open_hosts, view_ticket
+
+#: Seconds until the next look for the key of a ticket that is being made.
+KEYS = 5.0
 
 # --- comments ---------------------------------------------------------------------------------------------------------
 
 
 def say_verified(job: Job) -> str:
-    """Once, with the evidence: all own findings have ended."""
-    return _settled(job) if job.row.own.open else _comment(job, "verified")
+    """Once, with the evidence: all own findings are fixed."""
+    return _comment(job, "verified") if job.row.own.verified else _changed(job)
+
+
+def say_settled(job: Job) -> str:
+    """Once: what became of the own findings that were not fixed, with the keys of the tickets where they are now."""
+    if job.row.own.ending != "settled":
+        return _changed(job)
+    with job.outside.store.reading() as unit:
+        keyless = [each.row.identifier for each in partners(unit, job.row.identifier)[1] if not each.row.key]
+        made = [
+            name
+            for name in keyless
+            if any(each.operation == "create" for each in unit.operations("queued", identifier=name))
+        ]
+    if made:
+        raise TrackerUnavailable(f"waiting until {', '.join(made)} is made, to name its key", retry_after=KEYS)
+    return _comment(job, "settled")
 
 
 def say_closed(job: Job) -> str:
     """The answer to a closing: what is not verified yet, and how and when it will be."""
-    return _answer(job) if job.row.closing == "waiting" else _settled(job)
+    return _answer(job) if job.row.closing == "waiting" else _changed(job)
 
 
 def say_progress(job: Job) -> str:
     """How the verification goes on, in the comment that answered the closing; in a new one if somebody deleted that."""
     row = job.row
     if not row.answer:
-        return _settled(job)
+        return _changed(job)
     body = _text(job, "closed", **_verification(job))
     if job.tracker.edit_comment(row.key or "", row.answer, body):
         return f"{row.key}: its comment says so"
@@ -54,7 +75,7 @@ def _verification(job: Job) -> dict[str, Any]:
 
 def say_waiting(job: Job) -> str:
     """The newest data did not settle all of a closed ticket."""
-    return _comment(job, "waiting") if job.row.closing == "waiting" and job.row.own.open else _settled(job)
+    return _comment(job, "waiting") if job.row.closing == "waiting" and job.row.own.open else _changed(job)
 
 
 def say_accepted(job: Job) -> str:
@@ -76,7 +97,7 @@ def remind(job: Job) -> str:
     """Of the due date, as long as there is something to do."""
     row, about = job.row, job.operation.details
     if not row.own.open or row.closing or row.status_category == "done":
-        return _settled(job)
+        return _changed(job)
     return _comment(job, "reminder", date=date.fromisoformat(about["due"]), overdue=about["side"] == "after")
 
 
@@ -88,7 +109,7 @@ def _comment(job: Job, kind: str, **values: Any) -> str:
 
 def _text(job: Job, kind: str, **values: Any) -> str:
     """From the template of that kind."""
-    view = view_ticket(job.outside.store, job.row, job.rulebook)
+    view = view_ticket(job.outside.store, job.row, job.rulebook, job.today)
     return job.outside.renderer.comment(kind, view=view, lines=open_hosts(view, job.row.closed_at), **values)
 
 
@@ -108,12 +129,12 @@ def _say(job: Job, body: str) -> tuple[str, str]:
 
 
 def close(job: Job) -> str:
-    """Verified, so it may close, unless that has changed since."""
-    if job.row.own.open or job.row.closing:
-        return _settled(job)
+    """Its findings have ended as the policy's `auto_close` wants it, unless that has changed since."""
+    if job.row.closing or not closes(job.rulebook.policy, job.row.own):
+        return _changed(job)
     moved = _move(job, "close")
     change = job.tracker.last_status_change(job.row.key or "")
-    _record(job, closing="confirmed", closed_at=change.at if change else job.outside.clock())
+    _record(job, closing=closed_for_good(job.row.own), closed_at=change.at if change else job.outside.clock())
     return moved
 
 
@@ -121,10 +142,10 @@ def reopen(job: Job) -> str:
     """A closing that did not hold, with the list. Where the workflow has no way back, the list is all there is."""
     row, about = job.row, job.operation.details
     if not row.own.open:
-        _record(job, closing=row.closing or "confirmed")
-        return _settled(job)
+        _record(job, closing=row.closing or closed_for_good(row.own))
+        return _changed(job)
     if row.closed_at and row.closed_at.isoformat() != about["closed_at"]:
-        return _settled(job)
+        return _changed(job)
     try:
         moved = _move(job, "reopen")
     except TransitionImpossible as error:
@@ -134,14 +155,15 @@ def reopen(job: Job) -> str:
         _record(job, closing="waiting")
         raise
     _record(job, closing="")
-    return f"{moved}; {_comment(job, 'reopened', reason=job.operation.reason)}"
+    by_edit = bool(about.get("by_edit"))
+    return f"{moved}; {_comment(job, 'reopened', reason=job.operation.reason, by_edit=by_edit)}"
 
 
 def escalate(job: Job) -> str:
     """What the policy says, as far as the tracker allows it; the comment says what it did not."""
     key, wanted = job.row.key or "", job.rulebook.policy.escalation
     if job.row.closing != "escalated":
-        return _settled(job)
+        return _changed(job)
     tracker, notes = job.tracker, list[str]()
     if wanted.priority:
         _try(notes, f"priority {wanted.priority!r}", lambda: tracker.edit(key, priority=wanted.priority))
@@ -185,7 +207,7 @@ def ticket_rules(job: Job) -> TicketRules:
     return found.ticket if found else job.rulebook.policy.ticket
 
 
-def _settled(job: Job) -> str:
+def _changed(job: Job) -> str:
     row = job.row
     state = f"{count(row.own.open, 'finding')} open, {row.closing or 'not closed'}"
     return f"nothing to do: it has changed since this was planned ({state})"

@@ -34,6 +34,8 @@ class Cell:
     tickets: int
     living: int  # tickets with open own findings
     overdue: int  # of those: tickets whose due day is over
+    settled: int  # tickets none of whose own findings is open
+    verified: int  # of those: tickets whose own findings were all fixed
     open: int  # own findings
     unverified: int
     fixed: int

@@ -14,7 +14,7 @@ from vmjira.flows.ports import Unit
 
 #: Iterations in a trend, and ranges beside each other.
 TREND, RANGES = 12, 10
-_NOTHING = dict.fromkeys(("tickets", "living", "overdue", "open", "unverified", "fixed"), 0)
+_NOTHING = dict.fromkeys(("tickets", "living", "overdue", "settled", "verified", "open", "unverified", "fixed"), 0)
 
 
 def overview(unit: Unit, rulebook: Rulebook, today: date, *, page: int = 1) -> dict[str, Any]:
@@ -62,13 +62,15 @@ def _cell(sums: Cell, history: Sequence[CellNumbers], ticket: TicketRow | None) 
 
 
 def state(sums: Cell, last: CellNumbers | None) -> str:
-    """What matters most: overdue, new, unverified, remaining, or clean."""
+    """What matters most: overdue, new, unverified, remaining. Else clean if all that has ended was fixed, or settled."""
     if sums.overdue:
         return "overdue"
     for name in ("new", "unverified", "remaining"):
         if last and getattr(last.numbers, name):
             return name
-    return "clean"
+    if sums.open:  # of hosts that the numbers of the latest iteration do not count
+        return "unverified" if sums.unverified else "remaining"
+    return "settled" if sums.settled > sums.verified else "clean"
 
 
 def _totals(sums: Iterable[Cell]) -> dict[str, int]:

@@ -69,7 +69,7 @@ class Renderer(Protocol):
     def comment(self, kind: str, **values: Any) -> str:
         """Text of a comment, from the template `comment_<kind>.j2`."""
 
-    def title(self, policy: Policy, category: Category, range_: Range, iteration: Iteration) -> str: ...
+    def title(self, policy: Policy, category: Category, range_: Range, iteration: Iteration, name: str) -> str: ...
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ class Unit(Protocol):
         """By the id of its issue, or by its key."""
 
     def put_tickets(self, rows: Iterable[TicketRow]) -> None:
-        """Add rows. Of those that exist, change only what planning decides: ledger, own, facts, verified,
+        """Add rows. Of those that exist, change only what planning decides: ledger, own, facts, told,
         closed_at, closing, reopened, noted."""
 
     def update_ticket(self, identifier: str, **changes: Any) -> None: ...

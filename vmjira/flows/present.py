@@ -47,6 +47,8 @@ def ticket_json(row: TicketRow, cell: CellNumbers | None, cell_tickets: Iterable
         "next": following.identifier if following else None,
         "then": asdict(cell.numbers if cell else HostNumbers()),
         "own": {name: own[name] for name in _OWN},
+        "settled": row.own.settled,
+        "verified": row.own.verified,
         "top": [asdict(host) for host in cell.top] if cell else [],
     }
 

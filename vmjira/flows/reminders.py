@@ -42,7 +42,20 @@ def remind(outside: Outside, policy: Policy) -> str:
         for row in rows
         for side, due in _sides(row, policy, today)
     ]  # fmt: skip
-    return f"{len(rows)} open tickets have a due date, {_plan(outside, planned)} are reminded of it"
+    late = _plan(outside, [_overdue(outside, row, today) for row in rows if _is_late(row, today)])
+    return f"{len(rows)} open tickets have a due date, {_plan(outside, planned)} are reminded of it" + (
+        f"; {count(late, 'description')} say that they are overdue" if late else ""
+    )
+
+
+def _is_late(row: TicketRow, today: date) -> bool:
+    return row.due is not None and row.due < today <= row.due + LATE
+
+
+def _overdue(outside: Outside, row: TicketRow, today: date) -> OperationRow:
+    """Its description says by when to patch; from the day after, that it is overdue. Planned once. If the description
+    says so already, because something else changed meanwhile, nothing is sent."""
+    return _operation(outside, "update", row, f"overdue-{row.due}", f"overdue since {row.due}", {"due": str(row.due)})
 
 
 def _open(row: TicketRow) -> bool:

@@ -193,6 +193,7 @@ class Tally:
     deliveries: Mapping[str, int]  # by state
     operations: Mapping[tuple[str, str], int]  # by kind and state
     tickets: Mapping[str, int]  # by status category; "waiting": not made yet, "deleted"
+    endings: Mapping[str, int]  # tickets whose own findings are open, settled (not all fixed), verified; "deleted"
     findings: Mapping[tuple[str, str], int]  # own findings of tickets, by range and state
     hosts: Mapping[tuple[str, str], int]  # in the newest iteration of each cell, by range and state
     queues: Mapping[str, int]  # how much waits, by queue

@@ -10,10 +10,10 @@ import polars as pl
 
 from vmjira.domain.frames import CATALOGUE, KNOWN_HOSTS, empty
 from vmjira.domain.ticket import TicketRow
-from vmjira.flows.evidence import overdue
 from vmjira.flows.knowledge import HOSTS, VULNERABILITIES
 from vmjira.flows.looking import Page, Wanted
 from vmjira.flows.ports import Store
+from vmjira.flows.views import overdue
 
 Kind = Literal["tickets", "hosts", "vulnerabilities"]
 KINDS: tuple[Kind, ...] = ("tickets", "hosts", "vulnerabilities")
@@ -47,6 +47,8 @@ def brief(row: TicketRow, today: date) -> dict[str, Any]:
         "iteration": row.label,
         "status": "deleted" if row.gone else row.status,
         "overdue": overdue(row, today),
+        "settled": row.own.settled,
+        "verified": row.own.verified,
         "own": {name: getattr(row.own, name) for name in _OWN},
     }
 

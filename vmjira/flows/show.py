@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 
 from vmjira.domain.operation import count
@@ -35,6 +36,11 @@ class Job:
         """An earlier attempt got as far as calling the tracker, and nobody knows what became of it."""
         return self.operation.started_at is not None
 
+    @property
+    def today(self) -> date:
+        """In the policy's time zone."""
+        return self.outside.clock().astimezone(self.rulebook.policy.timezone).date()
+
 
 @dataclass(frozen=True)
 class Content:
@@ -54,7 +60,7 @@ class Content:
 
 
 def render(job: Job) -> Content:
-    view = view_ticket(job.outside.store, job.row, job.rulebook)
+    view = view_ticket(job.outside.store, job.row, job.rulebook, job.today)
     files = job.outside.renderer.files(view, job.tracker.upload_limit())
     with job.outside.store.reading() as unit:
         sent = {each.name for each in unit.attachments(view.identifier)}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 import polars as pl
 
 from vmjira.domain.frames import ENDINGS, EXPLOITATION, LEDGER, empty
-from vmjira.domain.iterations import ZERO
+from vmjira.domain.iterations import ZERO, name_of
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.plan import neighbours
 from vmjira.domain.report import all_rows, diff_rows, own_rows
@@ -38,6 +38,8 @@ from vmjira.flows.knowledge import (
 )
 from vmjira.flows.moved import Partner, partners
 from vmjira.flows.ports import Store
+from vmjira.flows.rows import AcceptanceRow
+from vmjira.flows.settlement import settlement
 
 #: The lists that are attached to a ticket.
 Report = Literal["own", "all", "diff"]
@@ -56,13 +58,16 @@ class _Kept:
     cells: Sequence[CellNumbers]
     tickets: Sequence[TicketRow]
     moved: tuple[list[Partner], list[Partner]]
+    acceptances: Sequence[AcceptanceRow]
 
 
-def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
+def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook, today: date) -> TicketView:
     """Own findings as of now; the lists of its iteration as of now too, or as of the last moment it was running."""
     kept = _read(store, row)
     now = _cell(store, kept.parts, row)
-    running = iterations_of(now.iterations)[row.range, running_of(now.iterations)[row.range]]
+    iterations = iterations_of(now.iterations)
+    running = iterations[row.range, running_of(now.iterations)[row.range]]
+    mine_of_range = [one for (range_id, _), one in iterations.items() if range_id == row.range]
     category = rulebook.category(row.category) or Category(row.category, row.category, "")
     range_ = rulebook.range(row.range) or Range(row.range, row.range, (), ticket=rulebook.policy.ticket)
     mine = next((cell for cell in kept.cells if cell.ordinal == row.ordinal), None)
@@ -90,10 +95,18 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
         own_rows=own_rows(now, *place),
         all_rows=all_rows(then, *place) if then else None,
         diff_rows=diff_rows(then, *place) if then else None,
-        adopted=iterations_of(now.iterations).get((row.range, ZERO.ordinal)) == ZERO,
+        adopted=iterations.get((row.range, ZERO.ordinal)) == ZERO,
         enriched=EXPLOITS in kept.parts,
         zone=rulebook.policy.timezone,
+        name=name_of(Iteration(row.ordinal, row.label, row.number), mine_of_range),
+        running_name=name_of(running, mine_of_range),
+        overdue=overdue(row, today),
+        settlement=settlement(now, row, kept.acceptances, rulebook),
     )
+
+
+def overdue(row: TicketRow, today: date) -> bool:
+    return bool(row.due and row.due < today and row.own.open and not row.gone)
 
 
 def open_hosts(view: TicketView, closed_at: datetime | None) -> list[str]:
@@ -145,6 +158,7 @@ def _read(store: Store, row: TicketRow) -> _Kept:
             cells=[cell for cell in unit.cell_numbers(ranges=[row.range]) if cell.category == row.category],
             tickets=[each for each in unit.tickets(ranges=[row.range]) if each.category == row.category],
             moved=partners(unit, row.identifier),
+            acceptances=unit.acceptances(identifier=row.identifier),
         )
 
 

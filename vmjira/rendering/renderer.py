@@ -60,8 +60,8 @@ class Renderer:
         """A report as one CSV, however large, piece by piece."""
         return reports.chunks(reports.titled(report, enriched=enriched))
 
-    def title(self, policy: Policy, category: Category, range_: Range, iteration: Iteration) -> str:
-        return titles.title(policy, category, range_, iteration)
+    def title(self, policy: Policy, category: Category, range_: Range, iteration: Iteration, name: str) -> str:
+        return titles.title(policy, category, range_, iteration, name)
 
     def fields(self, view: TicketView, fields: Mapping[str, Any]) -> dict[str, Any]:
         values = ticket_values(view)

@@ -13,12 +13,14 @@ from vmjira.domain.iterations import ZERO
 from vmjira.domain.rulebook import Category, Range
 from vmjira.domain.ticket import (
     REPORT,
+    AcceptedPart,
     HistoryPoint,
     HostNumbers,
     Iteration,
     MovedPart,
     Neighbour,
     OwnNumbers,
+    Settlement,
     Source,
     TicketView,
     TopHost,
@@ -49,6 +51,8 @@ FULL = TicketView(
     history=(HistoryPoint("2026-W22", HostNumbers(vulnerable=37, new=37)), HistoryPoint("2026-W23", _NUMBERS)),
     sources=(Source("nessus", datetime(2026, 6, 5, 10, tzinfo=UTC), 120, 110, 3),),
     running=Iteration(5, "2026-W25", 25),
+    name="23",
+    running_name="25",
     own_rows=pl.DataFrame([_OPEN], schema=REPORT),
     all_rows=None,
     diff_rows=None,
@@ -70,6 +74,17 @@ BARE = replace(
     running=FULL.iteration,
 )
 FRESH = replace(FULL, running=FULL.iteration, own=OwnNumbers(total=1, open=1, hosts=1, open_hosts=1))
+OVERDUE = replace(FRESH, overdue=True)
+VERIFIED = replace(FULL, own=OwnNumbers(total=45, fixed=45, hosts=14))
+SETTLED = replace(
+    FULL,
+    own=OwnNumbers(total=45, fixed=38, moved=3, gone=2, accepted=2, hosts=14),
+    settlement=Settlement(
+        (AcceptedPart(1, "jane.doe", "Isolated network", date(2026, 11, 15)), AcceptedPart(1, "", "", None)),
+        date(2026, 3, 1),
+        date(2026, 3, 3),
+    ),
+)
 ADOPTED = replace(FRESH, iteration=ZERO, running=ZERO, adopted=True)
 
 _LINE = "pc-7.example.com 10.1.2.3: SMB flaw; last seen 2026-06-12 04:00, after the closing"
@@ -79,13 +94,14 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "description.j2": {},
     "comment_created_notes.j2": {"notes": ["no user 'boston-admins': left unassigned"]},
     "comment_verified.j2": {},
+    "comment_settled.j2": {},
     "comment_closed.j2": {
         "lines": [_LINE],
         "verification": ["1 host: a rescan by nessus-hq is asked for"],
         "closing": "waiting",
     },
     "comment_waiting.j2": {"lines": [_LINE]},
-    "comment_reopened.j2": {"reason": "2 findings were seen again", "lines": [_LINE]},
+    "comment_reopened.j2": {"reason": "2 findings were seen again", "lines": [_LINE], "by_edit": False},
     "comment_stuck.j2": {"answer": "no transition to 'To Do' from 'Done'", "lines": [_LINE]},
     "comment_escalated.j2": {"times": 3, "notes": ["watcher 'lead' could not be set"], "lines": [_LINE]},
     "comment_accepted.j2": {"resolution": "Won't Fix", "until": date(2026, 12, 1), "findings": 2},
@@ -100,9 +116,9 @@ WITHOUT_TICKET = ("comment_created_notes.j2", "comment_refused.j2", "comment_dup
 
 
 def render_samples(templates: Templates, name: str) -> list[Problem]:
-    """The problems of the template `name` with a ticket that has everything, a bare one, a fresh one and a backlog."""
+    """The problems of the template `name` with tickets of every kind: full, bare, fresh, overdue, ended, a backlog."""
     problems: list[Problem] = []
-    for view in (FULL, BARE, FRESH, ADOPTED):
+    for view in (FULL, BARE, FRESH, OVERDUE, VERIFIED, SETTLED, ADOPTED):
         try:
             templates.render(name, _values(name, view) | TEMPLATES[name])
         except RulesInvalid as error:

@@ -12,6 +12,7 @@ from jinja2 import FunctionLoader, StrictUndefined, Template, TemplateError, Tem
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from vmjira.errors import Problem, RulesInvalid
+from vmjira.rendering.values import day
 from vmjira.rendering.wiki import Wiki, escape
 
 SHIPPED = Path(__file__).parent / "templates"
@@ -37,6 +38,7 @@ class Templates:
         )
         self._environment.filters["as_markup"] = Wiki
         self._environment.globals["count"] = count
+        self._environment.globals["day"] = day
         self._plain = ImmutableSandboxedEnvironment(autoescape=False, undefined=StrictUndefined)
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
@@ -88,7 +90,7 @@ def check_templates(folder: Path) -> list[Problem]:
     from vmjira.rendering.sample import render_samples  # noqa: PLC0415 - it renders through this module
 
     problems = []
-    known = sorted(path.name for path in SHIPPED.glob("*.j2"))
+    known = sorted(path.name for path in SHIPPED.glob("[!_]*.j2"))
     for path in sorted(folder.glob("*.j2")) if folder.is_dir() else ():
         if path.name in known:
             problems += render_samples(Templates(folder), path.name)

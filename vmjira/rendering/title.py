@@ -12,20 +12,21 @@ from vmjira.rendering.wiki import clip, plain, units
 LIMIT = 255  # units of a summary
 
 
-def title(policy: Policy, category: Category, range_: Range, iteration: Iteration) -> str:
+def title(policy: Policy, category: Category, range_: Range, iteration: Iteration, name: str) -> str:
     """One line of at most 255 units. Titles of categories and ranges give way, the longest first; numbers stay."""
     values = {
         "category.title": plain(category.title),
         "category.id": category.id,
         "range.title": plain(range_.title),
         "range.id": range_.id,
+        "iteration.name": name,
         "iteration.number": str(iteration.number),
         "iteration.label": iteration.label,
     }
     text = _fill(policy.title, values)
-    for name in sorted(("category.title", "range.title"), key=lambda name: -units(values[name])):
+    for long in sorted(("category.title", "range.title"), key=lambda each: -units(values[each])):
         if (over := units(text) - LIMIT) > 0:
-            values[name] = clip(values[name], max(units(values[name]) - over, 20))
+            values[long] = clip(values[long], max(units(values[long]) - over, 20))
             text = _fill(policy.title, values)
     return clip(text, LIMIT)
 

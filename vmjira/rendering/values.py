@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import datetime, tzinfo
+from dataclasses import asdict, replace
+from datetime import date, datetime, tzinfo
 from typing import Any
 
 import polars as pl
 
 from vmjira.domain.frames import ENDINGS
 from vmjira.domain.iterations import ZERO
-from vmjira.domain.ticket import MovedPart, Neighbour, TicketView, TopHost
+from vmjira.domain.ticket import Iteration, MovedPart, Neighbour, TicketView, TopHost
 from vmjira.rendering.wiki import Wiki, clip, escape, plain
 
 MEANINGS = {
-    "own": "what to patch: the findings of this ticket, with their state now",
-    "all": "all open findings of this category here, those of earlier tickets too",
-    "diff": "what changed against the last scan: new, remaining, fixed, unverified",
-    "png": "the numbers of hosts, scan by scan",
+    "own": "what to patch, with the present state of each finding",
+    "all": "all open findings of this category and range, including those of earlier tickets",
+    "diff": "what changed since the iteration before: new, remaining, fixed and unverified findings",
+    "png": "the number of hosts in each iteration",
 }
+#: What shows the state at the ticket's iteration, and is not sent again once that is past.
+FROZEN = ("all", "diff", "png")
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 SOURCES_SHOWN = 5
 MOVED_SHOWN = 10
 ALWAYS_SHOWN = 5  # of the top hosts, however little room there is
@@ -36,12 +42,13 @@ def ticket_values(view: TicketView, *, width: int = 250, hosts: int | None = Non
         "title": short(view.title),
         "category": {"id": view.category.id, "title": short(view.category.title)},
         "range": {"id": view.range.id, "title": short(view.range.title)},
-        "iteration": view.iteration,
-        "running": view.running,
+        "iteration": _iteration(view.iteration, view.name),
+        "running": _iteration(view.running, view.running_name),
         "later": view.running.ordinal > view.iteration.ordinal,
         "backlog": view.iteration == ZERO,
         "adopted": view.adopted,
         "due": view.due,
+        "overdue": view.overdue,
         "then": view.then,
         "own": view.own,
         "exploited": exploited(view.own_rows),
@@ -49,6 +56,7 @@ def ticket_values(view: TicketView, *, width: int = 250, hosts: int | None = Non
         "next": _neighbour(view.next, short),
         **_moved("moved_from", view.moved_from, short),
         **_moved("moved_to", view.moved_to, short),
+        **_settled(view, short),
         "top": [_host(host, short) for host in view.top[:hosts]],
         "top_left_out": len(view.top[hosts:]) if hosts is not None else 0,
         "shortened": width < 250,
@@ -80,12 +88,39 @@ def attachment_values(view: TicketView, attached: Sequence[str], *, show_picture
 
     return {
         "attached": [
-            {"name": name, "link": _link(name), "means": MEANINGS.get(_kind(view, name))} for name in attached
+            {"name": name, "link": _link(name), "means": _means(view, _kind(view, name))} for name in attached
         ],
         "own_file": first("own"),
         "all_file": first("all"),
         "picture": Wiki(f"!{picture}|width=560!") if show_picture and picture in attached and _safe(picture) else None,
     }
+
+
+def _means(view: TicketView, kind: str) -> str | None:
+    if kind not in FROZEN or view.running.ordinal <= view.iteration.ordinal:
+        return MEANINGS.get(kind)
+    return f"{MEANINGS[kind]}; as of Scan {view.name or view.iteration.number}, no longer updated"
+
+
+def _iteration(iteration: Iteration, name: str) -> dict[str, Any]:
+    return {**asdict(iteration), "name": name or str(iteration.number)}
+
+
+def _settled(view: TicketView, short: Callable[[str], str]) -> dict[str, Any]:
+    """What became of the findings that were not fixed, beside `moved_to`."""
+    known = view.settlement
+    accepted = [replace(each, by=short(each.by), reason=short(each.reason)) for each in known.accepted]
+    return {
+        "accepted_parts": accepted[:MOVED_SHOWN],
+        "accepted_left_out": sum(each.findings for each in accepted[MOVED_SHOWN:]),
+        "gone_first": known.gone_first,
+        "gone_last": known.gone_last,
+    }
+
+
+def day(date: date) -> str:
+    """`15 November 2026`, whatever the language of the machine."""
+    return f"{date.day} {MONTHS[date.month - 1]} {date.year}"
 
 
 def _kind(view: TicketView, name: str) -> str:

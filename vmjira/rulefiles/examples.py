@@ -54,7 +54,7 @@ ranges:
     "policy.yaml": """
 # rules/policy.yaml
 timezone: America/New_York
-title: '{category.title} – {range.title} – Scan {iteration.number}'
+title: '{category.title} – {range.title} – Scan {iteration.name}'
 top_hosts: 10
 ticket:
   project: VM

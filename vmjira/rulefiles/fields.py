@@ -117,6 +117,26 @@ class Choice(Value):
         return str(value)
 
 
+class Switch(Value):
+    """Off (`false`), or one of several ways of being on; `true` stands for the first of them."""
+
+    def __init__(self, about: str, example: str, *, of: Sequence[str], default: Any = None) -> None:
+        super().__init__(about, example, default=default)
+        self.of = tuple(of)
+
+    def json(self) -> Shape:
+        return {"enum": [False, *self.of, True]}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> str | bool:
+        if isinstance(value, bool):
+            return self.of[0] if value else False
+        if value in ("true", "false"):
+            raise ValidationError(f"{described(value)} in quotes is not possible; write {value} without quotes")
+        if value not in self.of:
+            raise ValidationError(f"{described(value)} is not possible; {chosen(value, ('false', *self.of, 'true'))}")
+        return str(value)
+
+
 class Number(Value):
     def __init__(self, about: str, example: float, *, between: tuple[float, float], default: Any = None) -> None:
         super().__init__(about, example, default=default)

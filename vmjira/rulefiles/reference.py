@@ -12,7 +12,7 @@ from marshmallow import Schema, fields
 from vmjira.rulefiles.complaints import COLUMNS, kind_of
 from vmjira.rulefiles.conditions import FUNCTIONS, MAX_OPERATORS
 from vmjira.rulefiles.examples import CONDITIONS, EXAMPLES, INTRODUCTION, NOTES
-from vmjira.rulefiles.fields import Choice, Flag, ListOf, Section
+from vmjira.rulefiles.fields import Choice, Flag, ListOf, Section, Switch
 from vmjira.rulefiles.scanner_schema import COMMON, TYPES
 from vmjira.rulefiles.schemas import FILES
 
@@ -56,9 +56,11 @@ def _row(name: str, field: fields.Field[Any]) -> str:
     inner = field.inner if isinstance(field, ListOf) else field
     if isinstance(inner, Choice):
         about += f" One of {', '.join(f'`{choice}`' for choice in inner.of)}."
+    if isinstance(inner, Switch):
+        about += f" One of {', '.join(f'`{choice}`' for choice in ('false', *inner.of))}."
     example = "" if isinstance(inner, Section) else f"`{_example(field)}`"
     default = field.metadata["default"]
-    shown = str(default).lower() if isinstance(field, Flag) else default
+    shown = str(default).lower() if isinstance(field, Flag | Switch) else default
     left_out = "must be given" if field.required else shown if shown is not None else ""
     return _line(f"`{name}`", about, example, str(left_out))
 

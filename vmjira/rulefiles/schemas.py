@@ -6,9 +6,9 @@ from typing import Any, ClassVar, get_args
 
 from marshmallow import ValidationError, validates_schema
 
-from vmjira.domain.rulebook import AdoptionMode, Cadence, IdentityKind, OnClose, Policy, Range
+from vmjira.domain.rulebook import AdoptionMode, AutoClose, Cadence, IdentityKind, OnClose, Policy, Range
 from vmjira.rulefiles import conditions, networks, parsing, templates
-from vmjira.rulefiles.fields import Choice, Day, Flag, Keys, ListOf, Number, Section, Shape, Text
+from vmjira.rulefiles.fields import Choice, Day, Flag, Keys, ListOf, Number, Section, Shape, Switch, Text
 from vmjira.rulefiles.scanner_schema import ScannersFile
 from vmjira.rulefiles.schedule_schema import RemindersSchema, RetentionSchema, ScheduleSchema
 from vmjira.rulefiles.ticket_schema import TicketSchema
@@ -202,7 +202,9 @@ class PolicyFile(Keys):
         default=POLICY.timezone.key,
     )
     title = Text(
-        f"Title of a ticket. Placeholders: {', '.join(f'`{{{name}}}`' for name in templates.TITLE_PLACEHOLDERS)}.",
+        f"Title of a ticket. Placeholders: {', '.join(f'`{{{name}}}`' for name in templates.TITLE_PLACEHOLDERS)}. "
+        "`{iteration.name}` is the number of the iteration, or its label once the range has already had an iteration "
+        "with that number.",
         "{range.title}: {category.title}, round {iteration.label}",
         parse=templates.check_title,
         pattern=templates.TITLE,
@@ -219,8 +221,13 @@ class PolicyFile(Keys):
         of=get_args(OnClose),
         default=POLICY.on_close,
     )
-    auto_close = Flag(
-        "Close a ticket when scans show that all its findings have ended.", True, default=POLICY.auto_close
+    auto_close = Switch(
+        "Close a ticket when none of its findings is open any more. `verified` (or `true`) closes tickets whose "
+        "findings were all fixed or moved to other tickets. `settled` also closes those with accepted findings, or "
+        "with findings that are gone with their hosts.",
+        "verified",
+        of=[each for each in get_args(AutoClose) if each],
+        default=POLICY.auto_close,
     )
     reopen_limit = Number(
         "After so many refuted closings, a ticket stays closed and is escalated.",

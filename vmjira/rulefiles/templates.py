@@ -14,6 +14,7 @@ TITLE_PLACEHOLDERS = (
     "category.id",
     "range.title",
     "range.id",
+    "iteration.name",
     "iteration.number",
     "iteration.label",
 )

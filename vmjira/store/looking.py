@@ -187,12 +187,24 @@ def _own(name: str) -> Any:
     return func.coalesce(t.tickets.c.own[name].as_integer(), 0)
 
 
+def settled() -> Any:
+    """As `OwnNumbers.settled`."""
+    return and_(_own("total") > 0, _own("open") == 0)
+
+
+def verified() -> Any:
+    """As `OwnNumbers.verified`."""
+    return and_(settled(), _own("fixed") == _own("total"))
+
+
 def _sums(today: date) -> list[Any]:
-    """living, overdue, open, unverified, fixed."""
+    """living, overdue, settled, verified, open, unverified, fixed."""
     row = t.tickets.c
     living = and_(_own("open") > 0, ~row.gone)
     return [
         func.sum(case((living, 1), else_=0)),
         func.sum(case((and_(living, row.due < today), 1), else_=0)),
+        func.sum(case((settled(), 1), else_=0)),
+        func.sum(case((verified(), 1), else_=0)),
         *(func.sum(_own(name)) for name in ("open", "unverified", "fixed")),
     ]

@@ -161,7 +161,6 @@ tickets = Table(
     Column("shown", Words, nullable=False),
     Column("description", Words, nullable=False),
     Column("described", Words, nullable=False),
-    Column("verified", Boolean, nullable=False),
     Column("created_at", UtcTime),
     Column("answer", Words, nullable=False),
     Column("former", JSON, nullable=False),

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, case, func, select
 
 from vmjira.flows.rows import Tally
 from vmjira.store import tables as t
+from vmjira.store.looking import settled, verified
 
 #: What the JSON of own findings and of hosts adds up.
 OWN = ("fixed", "open", "unverified", "moved", "gone", "accepted")
@@ -45,6 +46,7 @@ def tally(connection: Connection) -> Tally:
         deliveries=deliveries,
         operations=operations,
         tickets={row[0]: row[1] for row in _count(connection, _category())},
+        endings={row[0]: row[1] for row in _count(connection, _ending())},
         findings=_sums(connection, t.tickets, t.tickets.c.own, OWN),
         hosts=_hosts(connection),
         queues={
@@ -68,6 +70,11 @@ def _category() -> Any:
     return case(
         (row.gone, "deleted"), (row.key.is_(None), "waiting"), else_=func.coalesce(row.status_category, "new")
     ).label("category")
+
+
+def _ending() -> Any:
+    gone = t.tickets.c.gone
+    return case((gone, "deleted"), (verified(), "verified"), (settled(), "settled"), else_="open").label("ending")
 
 
 def _sums(connection: Connection, table: Any, column: Any, names: tuple[str, ...]) -> dict[tuple[str, str], int]:

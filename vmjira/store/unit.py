@@ -43,7 +43,7 @@ from vmjira.store.rescans import SqlRescans
 from vmjira.store.statements import add, add_new, change, fetch, fetch_one, greatest, put, rows_of
 
 #: What planning decides of a ticket that exists; all else belongs to delivery.
-PLANNED = ("ledger", "own", "facts", "verified", "closed_at", "closing", "reopened", "noted")
+PLANNED = ("ledger", "own", "facts", "told", "closed_at", "closing", "reopened", "noted")
 
 
 class SqlUnit:

@@ -72,6 +72,8 @@ def _counts(tally: Tally) -> Iterator[GaugeMetricFamily]:
     yield _many("vmjira_webhook_events", "Webhooks received, by what became of them.", ["state"], tally.deliveries)
     yield _many("vmjira_operations", "Changes planned, by kind and state.", ["operation", "state"], tally.operations)
     yield _many("vmjira_tickets", "Tickets, by status category in the tracker.", ["category"], tally.tickets)
+    about = "Tickets: with open findings, settled (none is open, not all were fixed), verified (all fixed), or deleted."
+    yield _many("vmjira_ticket_endings", about, ["ending"], tally.endings)
     yield _many("vmjira_firings", "What the clock has done lately, by job and state.", ["job", "state"], tally.firings)
     about = "Own findings of all tickets, now. Those that are unverified are among the open ones."
     yield _many("vmjira_findings", about, ["range", "state"], tally.findings)

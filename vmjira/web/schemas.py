@@ -30,6 +30,14 @@ def truth(**further: Any) -> fields.Boolean:
     return fields.Boolean(required=True, **further)
 
 
+def ended() -> tuple[fields.Boolean, fields.Boolean]:
+    """settled, verified."""
+    return (
+        truth(metadata={"description": "none of its findings is open any more"}),
+        truth(metadata={"description": "settled, and all its findings were fixed"}),
+    )
+
+
 def moment(**further: Any) -> fields.AwareDateTime:
     return fields.AwareDateTime(required=True, format="iso", **further)
 
@@ -142,7 +150,7 @@ class Trend(Schema):
 
 
 class TicketSums(Schema):
-    tickets, living, overdue, open, unverified, fixed = (number() for _ in range(6))
+    tickets, living, overdue, settled, verified, open, unverified, fixed = (number() for _ in range(8))
 
 
 class CellTicket(Schema):
@@ -152,7 +160,7 @@ class CellTicket(Schema):
 class Cell(Schema):
     category, range, iteration = text(), text(), maybe()
     numbers = one(HostNumbers, allow_none=True)
-    state = text(validate=validate.OneOf(["overdue", "new", "unverified", "remaining", "clean"]))
+    state = text(validate=validate.OneOf(["overdue", "new", "unverified", "remaining", "settled", "clean"]))
     trend = some(Trend)
     tickets = one(TicketSums)
     ticket = one(CellTicket, allow_none=True)
@@ -174,6 +182,7 @@ class Overview(Schema):
 class CellTickets(Schema):
     identifier, category, range, iteration, title = text(), text(), text(), text(), text()
     key, status, previous, next = maybe(), maybe(), maybe(), maybe()
+    settled, verified = ended()
     then, own, top = one(HostNumbers), one(OwnNumbers), some(TopHost)
     median_days_to_fix = fields.Float(required=True, allow_none=True)
     fixed_in_due_time = fields.Float(required=True, allow_none=True, metadata={"description": "from 0 to 1"})
@@ -201,6 +210,7 @@ class BriefTicket(Schema):
     key, status, closing = maybe(), maybe(), text()
     due = fields.Date(required=True, allow_none=True)
     overdue, own = truth(), one(OwnNumbers)
+    settled, verified = ended()
 
 
 class Tickets(Paged):
@@ -226,7 +236,8 @@ class Ticket(Schema):
     moved_from, moved_to = some(MovedPart), some(MovedPart)
     created_at, closed_at = moment(allow_none=True), moment(allow_none=True)
     due = fields.Date(required=True, allow_none=True)
-    overdue, verified, reopened = truth(), truth(), number()
+    overdue, reopened = truth(), number()
+    settled, verified = ended()
     attachments, rescans = some(fields.String()), some(TicketRescan)
 
 
