@@ -230,7 +230,7 @@ def test_a_reminder_is_one_comment_wherever_its_delivery_is_cut_off(tmp_path: Pa
             desk.queue.waiting = [id]
         desk.world.deliver()
         comments = jira.by_identifier()[OLD].comments
-        assert len(comments) == 1 and "due on 2026" in comments[0].replace("\\", "")
+        assert len(comments) == 1 and "due on 15 June 2026" in comments[0]
 
 
 @contextmanager
@@ -251,8 +251,6 @@ def as_cloud_returns_it(desk: Desk) -> None:
     """Cloud keeps a document, and writes the markup anew: the words are the same, marks and blanks need not be."""
     ticket = desk.world.jira.by_identifier()[OLD]
     for each in ticket.fields["comment"]["comments"]:
-        other = (
-            each["body"].replace("2026-", "2026\\-").replace("\n* ", "\n\n * ").replace("*Reminder*", "{*}Reminder{*}")
-        )
+        other = each["body"].replace("\n* ", "\n\n * ").replace("*Reminder*", "{*}Reminder{*}")
         assert other != each["body"]
         desk.world.jira.rest("PUT", f"issue/{ticket.key}/comment/{each['id']}", {"body": other})

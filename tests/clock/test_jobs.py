@@ -45,8 +45,8 @@ def test_a_ticket_is_reminded_once_before_and_once_after_its_due_date(ticket: De
         told.append((day, len(comments(ticket))))
     assert [day for (day, n), (_, before) in zip(told[1:], told, strict=False) if n > before] == [12, 16]
     first, second = comments(ticket)
-    assert first.startswith("*Reminder*: this ticket is due on 2026-06-15, and 1 finding is open on 1 host")
-    assert second.startswith("*Overdue*: this ticket was due on 2026-06-15") and "10.1.0.5" in second
+    assert first.startswith("*Reminder*: this ticket is due on 15 June 2026, and 1 finding is open on 1 host")
+    assert second.startswith("*Overdue*: this ticket was due on 15 June 2026") and "10.1.0.5" in second
 
 
 def test_a_day_without_a_clock_loses_no_reminder_and_a_month_brings_none_that_is_stale(ticket: Desk):

@@ -55,7 +55,7 @@ def test_a_close_after_the_fix_is_confirmed_by_the_next_scan(world: World) -> No
     world.fold(scan(day(2), [A, B]))
     row, ticket = world.row(), world.ticket()
     assert (row.closing, row.told, ticket.status, len(ticket.comments)) == ("confirmed", "verified", "Done", 2)
-    assert "all 2 findings of this ticket have ended" in ticket.comments[1]
+    assert "all 2 findings of this ticket are fixed" in ticket.comments[1]
 
 
 def test_a_close_of_a_verified_ticket_is_confirmed_at_once_and_says_nothing_twice(here: World) -> None:
@@ -253,7 +253,7 @@ def test_a_demanded_field_that_the_rules_lack_is_told_to_a_person(start) -> None
 def test_a_person_edits_our_part_of_the_description(world: World) -> None:
     opened(world)
     before = world.ticket().description
-    edited = "Ask Ann first.\n\n" + before.replace("Patch the", "Do not patch the") + "\n\nBob: rebooted twice."
+    edited = "Ask Ann first.\n\n" + before.replace("Patch these", "Do not patch these") + "\n\nBob: rebooted twice."
     world.jira.rest("PUT", f"issue/{world.key()}", {"fields": {"description": edited}})
     world.settle()
     after = world.ticket().description

@@ -365,10 +365,10 @@ def test_a_ticket_says_what_is_exploited_and_by_when_it_is_to_be_repaired(world:
     fold(world, 23, HOSTS)
     ticket = world.jira.by_identifier()["exploited.boston.2026-W23"]
     assert (
-        "*2* of its open findings, on 2 hosts, are known to be exploited (CISA KEV); to be repaired by 2030-01-22."
-        in ticket.description
+        "*2* of its open findings, on 2 hosts, are known to be exploited (CISA KEV). "
+        "CISA asks to fix them by 22 January 2030." in ticket.description
     )
-    assert "Highest probability of exploitation in the next 30 days (EPSS): 97.3 %." in ticket.description
+    assert "The highest probability of exploitation within 30 days (EPSS) is 97.3 %." in ticket.description
     other = world.jira.by_identifier()["windows.boston.2026-W23"]
     assert "CISA" not in other.description and "(EPSS): 2.0 %." in other.description
     rows = table(ticket.files["exploited.boston.2026-W23.own.csv"])

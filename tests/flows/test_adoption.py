@@ -47,7 +47,7 @@ def test_with_iteration0_each_cell_gets_one_ticket_and_the_next_scan_makes_ticke
     assert set(tickets) == {"windows.boston.0", "web.boston.0", "web.newyork.0"}
     first = tickets["windows.boston.0"]
     assert first.summary == "Windows updates – Boston Office – Scan 0"
-    assert "Scan 0 is the backlog" in first.description
+    assert "This ticket is the backlog" in first.description
     assert host_numbers(first) | {"vulnerable": 2, "new": 2, "last": 0} == host_numbers(first)
     assert report.numbers["creates"] == 3 and report.numbers["exceeds"] is None
     world.fold(week(23, hours=1), {**BOSTON, "10.1.0.3": [APACHE, SMB]})  # the same week: an iteration of its own

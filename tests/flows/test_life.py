@@ -20,8 +20,8 @@ def test_that_all_findings_have_ended_is_said_once(world: World):
         world.fold(week(23, hours=hours), {"10.1.0.1": [], "10.1.0.2": []})
     world.fold(week(24), {"10.1.0.1": [], "10.1.0.2": []})
     (comment,) = world.jira.by_identifier()[W23].comments
-    assert "*Verified*: all 2 findings of this ticket have ended (2 fixed" in comment
-    assert "2 hosts looked at, 2 with credentials" in comment
+    assert "*Verified*: all 2 findings of this ticket are fixed, as of Scan 23" in comment
+    assert "2 hosts scanned, 2 with credentials" in comment
     assert world.jira.by_identifier()[W23].status == "To Do"
 
 
@@ -42,7 +42,7 @@ def test_by_policy_a_verified_ticket_is_closed_and_reopened_when_findings_come_i
     said = either.fold(week(23, hours=2), {"10.1.0.3": [SMB]})
     assert said == [f"update {W23}: done", f"reopen {W23}: done"]
     ticket = either.jira.by_identifier()[W23]
-    assert ticket.status == "To Do" and "Patch the one host" in ticket.description
+    assert ticket.status == "To Do" and "patch this host" in ticket.description
     assert either.known()[W23]["status"] == "To Do"
 
 

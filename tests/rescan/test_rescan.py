@@ -37,7 +37,7 @@ def test_a_closing_is_verified_by_a_rescan_of_just_its_hosts(both: World) -> Non
     assert world.look() is None
     row, ticket = world.row(), world.ticket()
     assert (row.closing, row.own.open, ticket.status) == ("confirmed", 0, "Done")
-    assert len(ticket.comments) == 2 and "all 2 findings of this ticket have ended" in ticket.comments[1]
+    assert len(ticket.comments) == 2 and "all 2 findings of this ticket are fixed" in ticket.comments[1]
     assert "Verified meanwhile" in world.comment and "2 hosts: scanned again by hq, finished 2026-06-02 13:00" in (
         world.comment
     )
@@ -512,7 +512,7 @@ def test_closed_again_it_asks_again(world: World) -> None:
     world.closed(at=world.now + timedelta(hours=1))
     world.pass_by(minutes=1)
     world.look()
-    newest = [each for each in world.ticket().comments if "How it is verified" in each][-1]
+    newest = [each for each in world.ticket().comments if "How vmjira verifies it" in each][-1]
     assert "2 hosts: scanned again a short time ago; the next rescan begins after 2026-06-03 00:00" in newest
     world.pass_by(hours=11)
     world.look()

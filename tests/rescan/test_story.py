@@ -163,7 +163,7 @@ def test_from_the_weekly_scan_to_a_verified_closing_though_the_worker_is_killed(
     answer, decision = ticket.comments
     if mended:
         assert place.closing() == "confirmed"
-        assert "Verified meanwhile" in answer and "all 2 findings of this ticket have ended" in decision
+        assert "Verified meanwhile" in answer and "all 2 findings of this ticket are fixed" in decision
     else:
         assert place.closing() == ""
         assert "1 finding is still open on 1 host" in answer and A in decision and B not in decision

@@ -99,7 +99,7 @@ class World(decide.World):
     @property
     def comment(self) -> str:
         """The one that answers the closing."""
-        (first,) = [each for each in self.ticket().comments if "How it is verified" in each]
+        (first,) = [each for each in self.ticket().comments if "How vmjira verifies it" in each]
         return first.replace("\\", "")  # as people see it
 
     def requests(self) -> list[RescanRequest]:

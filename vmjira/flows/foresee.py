@@ -66,6 +66,7 @@ class Change:
     title: Title
     at: datetime
     because: str
+    by_edit: bool = False  # an edit of the rules, not a scan
 
 
 def foresee_scan(base: Base, scan: Scan, rulebook: Rulebook, title: Title) -> Outcome:
@@ -97,7 +98,7 @@ def foresee_rules(base: Base, rulebook: Rulebook, title: Title, *, at: datetime,
     """`before`: the rules that these replace; acceptances that are no longer given end."""
     folded = ledger.apply_rules(base.knowledge(base.ranges), rulebook, at=at, before=before)
     at = at.astimezone(rulebook.policy.timezone)
-    return _outcome(base, folded, Change(rulebook, title, at, f"change of rules of {at:%Y-%m-%d %H:%M}"))
+    return _outcome(base, folded, Change(rulebook, title, at, f"change of rules of {at:%Y-%m-%d %H:%M}", by_edit=True))
 
 
 def foresee_acceptance(base: Base, event: EventRow, rulebook: Rulebook, title: Title) -> Outcome:
@@ -159,6 +160,7 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
             version=base.version + 1,
             at=change.at,
             because=change.because,
+            by_edit=change.by_edit,
             moved=tuple(moved),
             met=met,
         )

@@ -62,7 +62,7 @@ def _cell(sums: Cell, history: Sequence[CellNumbers], ticket: TicketRow | None) 
 
 
 def state(sums: Cell, last: CellNumbers | None) -> str:
-    """What matters most: overdue, new, unverified, remaining. Else clean if all that has ended was fixed, or settled."""
+    """What matters most: overdue, new, unverified, remaining. Else clean if all that ended was fixed, or settled."""
     if sums.overdue:
         return "overdue"
     for name in ("new", "unverified", "remaining"):

@@ -111,6 +111,7 @@ def _settled(view: TicketView, short: Callable[[str], str]) -> dict[str, Any]:
     known = view.settlement
     accepted = [replace(each, by=short(each.by), reason=short(each.reason)) for each in known.accepted]
     return {
+        "moved_nowhere": max(view.own.moved - sum(each.findings for each in view.moved_to), 0),
         "accepted_parts": accepted[:MOVED_SHOWN],
         "accepted_left_out": sum(each.findings for each in accepted[MOVED_SHOWN:]),
         "gone_first": known.gone_first,
