@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 
 from vmjira.domain.decide import News, after_data
 from vmjira.domain.iterations import ZERO, name_of
 from vmjira.domain.operation import Kind, Operation, count
+from vmjira.domain.renaming import Renaming
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook
 from vmjira.domain.ticket import CellNumbers, Iteration, Moved, OwnNumbers, TicketRow, identifier
 
@@ -70,7 +72,7 @@ class Situation:
 
     facts: tuple[TicketFacts, ...]
     cells: Mapping[tuple[str, str, int], CellNumbers]  # by category, range, ordinal
-    iterations: Mapping[tuple[str, int], Iteration]  # by range, ordinal; in the order in which they began to be known
+    iterations: Mapping[tuple[str, int], Iteration]  # by range, ordinal
     running: Mapping[str, int]  # range → ordinal
     tickets: Mapping[str, TicketRow]
     version: int  # of the ledger
@@ -79,6 +81,12 @@ class Situation:
     moved: tuple[Moved, ...] = ()  # what is new, or more than before
     met: frozenset[frozenset[str]] = frozenset()  # tickets between which findings had moved before
     by_edit: bool = False  # an edit of the rules is the cause, not a scan
+    renamed: Renaming = field(default_factory=Renaming)  # what the edit calls by another id; `tickets` are so already
+
+    @cached_property
+    def called(self) -> Mapping[tuple[str, int], str]:
+        """Range, ordinal → what the tickets that are there already call that iteration."""
+        return {(row.range, row.ordinal): row.called for row in self.tickets.values()}
 
 
 def make_plan(situation: Situation, rulebook: Rulebook, title: Title) -> Plan:
@@ -99,7 +107,16 @@ def make_plan(situation: Situation, rulebook: Rulebook, title: Title) -> Plan:
             rows.append(planned[1])
     # Tickets are made first: a comment on a ticket whose findings moved names the keys of the tickets they moved to.
     made, others = ([each for each in operations if (each.operation == "create") is create] for create in (True, False))
-    return Plan((*made, *others, *_links(situation)), tuple(rows), situation.moved)
+    return Plan((*_renames(situation), *made, *others, *_links(situation)), tuple(rows), situation.moved)
+
+
+def _renames(situation: Situation) -> Iterator[Operation]:
+    """Labels and files of the tickets that an alias gives another identifier."""
+    names = situation.renamed
+    for row in situation.tickets.values():
+        if row.former and names and names.identifier(row.former[-1]) == row.identifier and row.key and not row.gone:
+            reason = f"{situation.because}: {row.former[-1]} is {row.identifier} now"
+            yield Operation("rename", row.identifier, row.key, reason, {"former": list(row.former)})
 
 
 def _links(situation: Situation) -> Iterator[Operation]:
@@ -123,8 +140,8 @@ def _new(
     if category is None or range_ is None:
         raise ValueError(f"open findings in a cell that the rules do not have: {facts.category} × {facts.range}")
     name = identifier(facts.category, facts.range, iteration.label)
-    others = (one for (range_id, _), one in situation.iterations.items() if range_id == facts.range)
-    words = title(category, range_, iteration, name_of(iteration, others))
+    called = _called(situation, facts.range, iteration)
+    words = title(category, range_, iteration, called)
     since = "known from the beginning" if iteration == ZERO else f"first detected in {iteration.label}"
     found = f"{count(facts.own.open, 'finding')} on {count(facts.own.open_hosts, 'host')}"
     reason = f"{situation.because}: {found} {since}"
@@ -141,8 +158,16 @@ def _new(
         own=facts.own,
         facts=_digest(situation, facts),
         created_at=situation.at,
+        name=called,
     )
     return [Operation("create", name, None, reason, {"title": words, "own": asdict(facts.own)})], row
+
+
+def _called(situation: Situation, range_: str, iteration: Iteration) -> str:
+    """As the tickets of the range that are there already call the iteration: it never has two names."""
+    if known := situation.called.get((range_, iteration.ordinal)):
+        return known
+    return name_of(iteration, (one for (name, _), one in situation.iterations.items() if name == range_))
 
 
 def _known(

@@ -28,6 +28,7 @@ class Category:
     where: str  # an SQL expression for `polars.sql_expr`
     priority: str | None = None
     due: timedelta | None = None
+    aliases: tuple[str, ...] = ()  # ids that it had before
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Range:
     iteration: Cadence = "week"
     identity: tuple[IdentityKind, ...] = ("ip",)
     ticket: TicketRules = TicketRules()
+    aliases: tuple[str, ...] = ()  # ids that it had before
 
 
 @dataclass(frozen=True)

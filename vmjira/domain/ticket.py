@@ -165,6 +165,12 @@ class TicketRow:
         default_factory=dict, hash=False
     )  # name → value that vmjira set in the tracker by the rules
     told: Ending = ""  # what the last comment on the end of its findings said
+    name: str = ""  # what its title calls its iteration; empty: made by a program that knew only the number
+
+    @property
+    def called(self) -> str:
+        """What texts call its iteration: "23", or "2026-W23" where the number alone would repeat."""
+        return self.name or str(self.number)
 
 
 @dataclass(frozen=True)
@@ -258,8 +264,8 @@ class TicketView:
     adopted: bool = False  # its range began with a backlog, iteration 0
     enriched: bool = False  # catalogues of exploitation are in use: the columns EXPLOITED tell something
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))  # in which times are shown
-    name: str = ""  # what texts call its iteration: "23", or "2026-W23" if the number alone has been used before …
-    running_name: str = ""  # … and the running one; empty: the number
+    name: str = ""  # what texts call its iteration …
+    running_name: str = ""  # … and the running one; empty: by the number
     overdue: bool = False  # its due day is over, and findings are open
     settlement: Settlement = Settlement()
 

@@ -57,6 +57,7 @@ class _Kept:
     then_parts: Mapping[str, str]
     cells: Sequence[CellNumbers]
     tickets: Sequence[TicketRow]
+    names: Mapping[int, str]  # ordinal → what the tickets of the range call that iteration
     moved: tuple[list[Partner], list[Partner]]
     acceptances: Sequence[AcceptanceRow]
 
@@ -67,7 +68,7 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook, today: date) -
     now = _cell(store, kept.parts, row)
     iterations = iterations_of(now.iterations)
     running = iterations[row.range, running_of(now.iterations)[row.range]]
-    mine_of_range = [one for (range_id, _), one in iterations.items() if range_id == row.range]
+    of_range = [one for (name, _), one in iterations.items() if name == row.range]
     category = rulebook.category(row.category) or Category(row.category, row.category, "")
     range_ = rulebook.range(row.range) or Range(row.range, row.range, (), ticket=rulebook.policy.ticket)
     mine = next((cell for cell in kept.cells if cell.ordinal == row.ordinal), None)
@@ -98,8 +99,8 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook, today: date) -
         adopted=iterations.get((row.range, ZERO.ordinal)) == ZERO,
         enriched=EXPLOITS in kept.parts,
         zone=rulebook.policy.timezone,
-        name=name_of(Iteration(row.ordinal, row.label, row.number), mine_of_range),
-        running_name=name_of(running, mine_of_range),
+        name=row.called,
+        running_name=kept.names.get(running.ordinal) or name_of(running, of_range),
         overdue=overdue(row, today),
         settlement=settlement(now, row, kept.acceptances, rulebook),
     )
@@ -152,11 +153,13 @@ def report_rows(store: Store, row: TicketRow, rulebook: Rulebook, kind: Report) 
 
 def _read(store: Store, row: TicketRow) -> _Kept:
     with store.reading() as unit:
+        tickets = unit.tickets(ranges=[row.range])
         return _Kept(
             parts=unit.ledger_parts(),
             then_parts=unit.ledger_parts(row.ledger),
             cells=[cell for cell in unit.cell_numbers(ranges=[row.range]) if cell.category == row.category],
-            tickets=[each for each in unit.tickets(ranges=[row.range]) if each.category == row.category],
+            tickets=[each for each in tickets if each.category == row.category],
+            names={each.ordinal: each.called for each in tickets},
             moved=partners(unit, row.identifier),
             acceptances=unit.acceptances(identifier=row.identifier),
         )

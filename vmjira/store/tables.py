@@ -166,6 +166,7 @@ tickets = Table(
     Column("former", JSON, nullable=False),
     Column("fields", JSON, nullable=False),
     Column("told", Words, nullable=False),
+    Column("name", Words, nullable=False),
 )
 
 #: From which ticket to which findings moved. No foreign keys: either may have had nothing open, and so never been made.

@@ -16,5 +16,6 @@ def upgrade() -> None:
     op.add_column("tickets", sa.Column("told", sa.Text(), nullable=False, server_default=""))
     op.execute("UPDATE tickets SET told = 'verified' WHERE verified")
     op.drop_column("tickets", "verified")
+    op.add_column("tickets", sa.Column("name", sa.Text(), nullable=False, server_default=""))
     op.add_column("scans", sa.Column("state", sa.Text(), nullable=False, server_default="folded"))
     op.add_column("scans", sa.Column("note", sa.Text(), nullable=False, server_default=""))
