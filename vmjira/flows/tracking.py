@@ -13,7 +13,8 @@ from vmjira.domain.ticket import StatusCategory
 
 @dataclass(frozen=True)
 class Draft:
-    """A ticket to be made. `identifier` becomes the label `vm.<identifier>` and an issue property."""
+    """A ticket to be made. `identifier` becomes the label `vm.<identifier>`, `installation` the label
+    `vmjira-by.<installation>`, and both an issue property."""
 
     identifier: str
     summary: str
@@ -22,6 +23,7 @@ class Draft:
     priority: str | None = None
     due: date | None = None
     links: tuple[str, ...] = ()  # keys to link with, by rules.link_type, in the same call
+    installation: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,15 @@ class Issue:
     created: datetime | None
     updated: datetime | None
     project: str = ""
+
+
+@dataclass(frozen=True)
+class TrackerIdentity:
+    """Which tracker answers us."""
+
+    product: str  # Jira Cloud, Jira Data Center
+    server: str  # its own id, which a new address does not change; "" if it does not tell
+    url: str  # as it calls itself
 
 
 @dataclass(frozen=True)
@@ -112,8 +123,9 @@ class Tracker(Protocol):
         summary: str | None = None,
         priority: str | None = None,
         labels: Sequence[str] = (),
+        unlabel: Sequence[str] = (),
     ) -> None:
-        """Give what is named its value; `labels` are added, no other is touched."""
+        """Give what is named its value; `labels` are added, `unlabel` removed, no other is touched."""
 
     def watch(self, key: str, who: str) -> None:
         """Add a watcher, by what the rules call them."""
@@ -136,6 +148,9 @@ class Tracker(Protocol):
 
     def transition(self, key: str, wanted: Literal["close", "reopen"], rules: TicketRules) -> str:
         """Bring it to done / not done, over several transitions if need be; the new status' name."""
+
+    def identity(self, *, fresh: bool = False) -> TrackerIdentity:
+        """Which tracker this is; `fresh`: ask it now, else an answer of the last minutes will do."""
 
     def myself(self) -> str:
         """The account we are: accountId (Cloud) or name (Data Center)."""

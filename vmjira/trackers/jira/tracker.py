@@ -84,7 +84,9 @@ class JiraTracker(Watching, Tracker):
         summary: str | None = None,
         priority: str | None = None,
         labels: Sequence[str] = (),
+        unlabel: Sequence[str] = (),
     ) -> None:
+        relabel = [*({"add": label} for label in labels), *({"remove": label} for label in unlabel)]
         changes = {
             "description": description,
             "summary": None if summary is None else fields.line(summary),
@@ -92,7 +94,7 @@ class JiraTracker(Watching, Tracker):
         }
         body = {
             "fields": {name: value for name, value in changes.items() if value is not None},
-            "update": {"labels": [{"add": label} for label in labels]} if labels else {},
+            "update": {"labels": relabel} if relabel else {},
         }
         if sent := {name: part for name, part in body.items() if part}:
             self._put(key, sent)
