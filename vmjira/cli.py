@@ -17,6 +17,7 @@ from vmjira.cliparts import FILES, JSON, err, out, pass_app, print_json, whoami
 from vmjira.domain.rulebook import Rulebook
 from vmjira.enrichcommand import enrich
 from vmjira.errors import VmjiraError
+from vmjira.rebindcommand import rebind
 from vmjira.rulescommands import rules
 from vmjira.scannercommands import scanners
 from vmjira.settings import load_settings
@@ -186,6 +187,7 @@ main.add_command(adopt)
 main.add_command(doctor)
 main.add_command(enrich)
 main.add_command(reconcile)
+main.add_command(rebind)
 main.add_command(rules)
 main.add_command(webhook)
 main.add_command(users)

@@ -17,7 +17,7 @@ from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import INSTALLATION, TicketRow, TicketView, installation_label
 from vmjira.errors import StoreUnavailable, TicketGone, TrackerUnavailable, VmjiraError
 from vmjira.flows import life
-from vmjira.flows.identity import TrackerMoved, check
+from vmjira.flows.identity import TrackerMoved, as_named_here, check, known_tracker
 from vmjira.flows.installation import installation
 from vmjira.flows.missing import counts_as_deleted
 from vmjira.flows.moved import partners
@@ -130,7 +130,9 @@ _HANDLERS = {
 
 
 def _draft(job: Job, content: Content) -> Draft:
-    view, rules = content.view, content.view.range.ticket
+    view = content.view
+    with job.outside.store.reading() as unit:
+        rules = as_named_here(known_tracker(unit), view.range.ticket)
     return Draft(
         identifier=view.identifier,
         summary=job.row.title,

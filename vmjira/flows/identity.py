@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from vmjira.domain.rulebook import TicketRules
 from vmjira.domain.ticket import TicketRow, identifiers
 from vmjira.errors import TrackerUnavailable
 from vmjira.flows.ports import Outside, Unit
@@ -45,7 +46,7 @@ class Known:
     moved: str = ""  # why it counts as moved, in words
     evidence: bool = False  # a ticket told so, not its identity: only a rebind ends that
     missing: tuple[str, ...] = ()  # tickets that the last rebind did not find
-    names: Mapping[str, Mapping[str, str]] | None = None  # of accounts and fields of the rules: see `rebind`
+    names: Mapping[str, Any] | None = None  # accounts and fields of the rules: as called here, and `mapped` by a rebind
 
 
 def known_tracker(unit: Unit) -> Known | None:
@@ -176,3 +177,36 @@ def _told_by(outside: Outside, rows: Sequence[TicketRow]) -> str:
     issues = outside.tracker().read([row.key or "" for row in rows]) if rows else {}
     told = [contradiction(row, issues[row.key]) for row in rows if row.key in issues]
     return next(filter(None, told), "")
+
+
+def as_named_here(known: Known | None, rules: TicketRules) -> TicketRules:
+    """With the accounts and fields of this site, as the last rebind found them, where the rules still name others."""
+    mapped = (known.names or {}).get("mapped", {}) if known else {}
+    people, fields = mapped.get("accounts", {}), mapped.get("fields", {})
+    if not (people or fields):
+        return rules
+    return replace(
+        rules,
+        assignee=people.get(rules.assignee, rules.assignee),
+        watchers=tuple(people.get(each, each) for each in rules.watchers),
+        fields={fields.get(name, name): value for name, value in rules.fields.items()},
+    )
+
+
+def remember_names(outside: Outside, names: Mapping[str, Mapping[str, Any]]) -> None:
+    """What accounts and fields of the rules are called, as long as the tracker is the one that we know."""
+    with outside.store.begin() as unit:
+        known = known_tracker(unit)
+        if known is None or known.moved:
+            return
+        before: Mapping[str, Any] = known.names or {}
+        mapped = before.get("mapped", {})
+        merged = {
+            kind: {
+                **before.get(kind, {}),
+                **{name: of for name, of in found.items() if name not in mapped.get(kind, {})},
+            }
+            for kind, found in names.items()
+        }
+        if {**before, **merged} != before:
+            remember(outside, unit, replace(known, names={**before, **merged}))

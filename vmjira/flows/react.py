@@ -17,7 +17,7 @@ from vmjira.domain.ticket import TicketRow, other_installation
 from vmjira.errors import StoreUnavailable, TrackerUnavailable, VmjiraError
 from vmjira.flows.deliver import FAULTS, FIRST_PAUSE, LONGEST_PAUSE
 from vmjira.flows.events import Event, document, event_of
-from vmjira.flows.identity import TrackerMoved, believe, check
+from vmjira.flows.identity import TrackerMoved, believe, check, known_tracker
 from vmjira.flows.installation import installation
 from vmjira.flows.look import keep_decision, look_at
 from vmjira.flows.missing import counts_as_deleted, there_again
@@ -65,6 +65,8 @@ def _take_up(outside: Outside, delivery: DeliveryRow) -> None:
     row = _our_ticket(outside, event, delivery)
     if row is None:
         _end(outside, delivery, "ignored", "no ticket of ours")
+    elif _was_not_found(outside, row):
+        _end(outside, delivery, "ignored", f"{row.key}: was not found when the tracker was rebound")
     elif _is_echo(outside, event, row, body):
         _end(outside, delivery, "ignored", f"{row.key}: what we did ourselves")
     else:
@@ -77,7 +79,6 @@ def _take_up(outside: Outside, delivery: DeliveryRow) -> None:
                 answer = f"decided together with another event of {row.key}: {words}"
                 unit.update_delivery(other, state="done", answer=answer, decided_at=outside.clock())
 
-        check(outside, row.identifier)
         issue = read_issue(outside, row)
         if not (why := leave_alone(outside, row, issue)):
             _look(outside, row, issue, because=f"webhook {event.kind}", record=record)
@@ -106,6 +107,12 @@ def _wait_if_being_made(outside: Outside, issue: str) -> None:
         for row in filter(None, map(unit.ticket, names)):
             if row.key is None and unit.operations("queued", identifier=row.identifier):
                 raise TrackerUnavailable(f"{row.identifier}: its ticket is just being made")
+
+
+def _was_not_found(outside: Outside, row: TicketRow) -> bool:
+    with outside.store.reading() as unit:
+        known = known_tracker(unit)
+    return known is not None and row.identifier in known.missing
 
 
 def _is_echo(outside: Outside, event: Event, row: TicketRow, body: Mapping[str, Any]) -> bool:
