@@ -16,7 +16,9 @@ from tests.flows.jira import Jira, running
 from tests.flows.scans import APACHE, RDP, SMB, week
 from tests.watch.elsewhere import imported, writes
 from tests.watch.world import World, a_world
+from vmjira.flows.deleted import settle, waiting
 from vmjira.flows.identity import known_tracker
+from vmjira.flows.operations import drop, release
 from vmjira.flows.react import react
 from vmjira.flows.reconcile import reconcile
 from vmjira.flows.rows import DeliveryRow, DeliveryState
@@ -253,3 +255,43 @@ def many(world: World, number: int) -> list[str]:
 def notices(world: World):
     with world.store.reading() as unit:
         return [row for row in unit.operations("held") if row.operation == "missing"]
+
+
+def lost(world: World, jira: Jira, number: int = 6) -> list[str]:
+    """So many of eight tickets are deleted, and a reconciliation saw that."""
+    identifiers = many(world, 8)
+    for name in identifiers[:number]:
+        jira.delete(world.key(name))
+    reconcile(world.outside, everything=True)
+    return identifiers[:number]
+
+
+def test_a_released_notice_lets_the_missing_tickets_count_as_deleted(tmp_path: Path, jira: Jira):
+    with a_world(tmp_path / "world", jira) as world:
+        identifiers = lost(world, jira)
+        release(world.outside, [notices(world)[0].id])
+        settle(world.outside)
+        assert notices(world) == [] and {name for name, (_, gone, _) in rows(world).items() if gone} == set(identifiers)
+        with world.store.reading() as unit:
+            assert len(waiting(unit)) == 6
+
+
+def test_a_dropped_notice_leaves_the_tickets_alone_for_good(tmp_path: Path, jira: Jira):
+    with a_world(tmp_path / "world", jira) as world:
+        lost(world, jira)
+        drop(world.outside, [notices(world)[0].id])
+        reconcile(world.outside, everything=True)
+        assert notices(world) == [] and not any(gone for _, gone, _ in rows(world).values())
+
+
+def test_when_the_tickets_are_there_again_the_notice_goes(tmp_path: Path, jira: Jira):
+    with a_world(tmp_path / "world", jira) as world:
+        many(world, 8)
+        jira.fault(path="/issue/VM-|/issue/[0-9]|/bulkfetch|/search", status=404, times=99)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("vmjira.trackers.jira.tracker.JiraTracker._read_many", lambda *_: {})
+            patch.setattr("vmjira.flows.reconcile._Run.search", lambda *_: None)
+            reconcile(world.outside, everything=True)
+        assert len(notices(world)) == 1
+        jira.control("DELETE", "/faults")
+        assert world.reconcile(everything=True) == [] and notices(world) == []

@@ -16,6 +16,7 @@ import structlog
 from vmjira.domain.limits import too_many
 from vmjira.domain.operation import count
 from vmjira.domain.ticket import TicketRow, identifiers, installation_label, other_installation
+from vmjira.flows.deleted import settle
 from vmjira.flows.drift import Drift, Report, drift, lost_files, lost_links
 from vmjira.flows.identity import REBIND, TrackerMoved, check, contradiction, known_tracker, suspect
 from vmjira.flows.installation import installation
@@ -55,6 +56,7 @@ def reconcile(outside: Outside, *, since: datetime | None = None, everything: bo
     run = _Run(outside, outside.tracker(), at, installation(outside))
     try:
         check(outside, fresh=True)
+        settle(outside)  # whoever released it may have been cut off
         run.search(start)
         run.tickets(everything=everything)
         run.neighbours()
