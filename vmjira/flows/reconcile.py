@@ -14,8 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from vmjira.domain.limits import too_many
-from vmjira.domain.operation import count
-from vmjira.domain.ticket import TicketRow, identifiers, installation_label, other_installation
+from vmjira.domain.ticket import TicketRow, installation_label, other_installation
 from vmjira.flows.deleted import settle
 from vmjira.flows.drift import Drift, Report, drift, lost_files, lost_links
 from vmjira.flows.identity import REBIND, TrackerMoved, check, contradiction, known_tracker, suspect
@@ -24,10 +23,10 @@ from vmjira.flows.missing import counts_as_deleted, there_again
 from vmjira.flows.operations import commit, new_operation
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.react import look_again
-from vmjira.flows.repairs import is_duplicate
 from vmjira.flows.rows import AttachmentRow, Mark, OperationRow
 from vmjira.flows.rules import rules_in_force
 from vmjira.flows.show import fingerprint
+from vmjira.flows.strangers import Seen, Strangers, of_others, seen_by
 from vmjira.flows.tracking import Issue, Tracker
 
 log = structlog.get_logger(__name__)
@@ -78,15 +77,6 @@ def _younger(mark: Mark | None, age: timedelta, at: datetime) -> bool:
     return mark is not None and at - mark.at <= age
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What a search says of an issue."""
-
-    key: str
-    identifiers: tuple[str, ...]  # of the tickets that it says to be
-    foreign: str  # the other installation of vmjira that it belongs to
-
-
 @dataclass
 class _Run:
     outside: Outside
@@ -94,11 +84,12 @@ class _Run:
     at: datetime
     installation: str  # ours
     read: int = 0  # tickets
-    seen: dict[str, _Seen] = field(default_factory=dict)  # what changed, by the id of the issue
+    seen: dict[str, Seen] = field(default_factory=dict)  # what changed, by the id of the issue
     drifts: list[Drift] = field(default_factory=list)
     links: dict[str, frozenset[str]] = field(default_factory=dict)  # keys, by identifier of what was read
     visible: dict[str, bool] = field(default_factory=dict)  # projects
     lost: list[TicketRow] = field(default_factory=list)  # what the tracker does not have, in a project that we see
+    absent: set[str] = field(default_factory=set)  # identifiers of what is known not to be there
     unlabelled: list[TicketRow] = field(default_factory=list)  # made before tickets bore the label of an installation
 
     @property
@@ -107,24 +98,21 @@ class _Run:
 
     def search(self, start: datetime | None) -> None:
         since = start and start - MARGIN - timedelta(seconds=self.tracker.search_lag)
-        self.seen = {issue.id: self._seen(issue) for issue in self.tracker.changed_since(since)}
-
-    def _seen(self, issue: Issue) -> _Seen:
-        return _Seen(issue.key, identifiers(issue.labels), other_installation(issue.labels, self.installation))
+        self.seen = {issue.id: seen_by(issue, self.installation) for issue in self.tracker.changed_since(since)}
 
     def tickets(self, *, everything: bool) -> None:
         """Compare each of ours that changed, or each that lives."""
         with self.outside.store.reading() as unit:
             rows = [row for row in unit.tickets() if row.key and (not row.gone or row.issue_id in self.seen)]
             known = known_tracker(unit)
-        unfound = set(known.missing) if known else set()
+        self.absent = set(known.missing) if known else set()
         for row in rows:
-            if row.identifier in unfound:
+            if row.identifier in self.absent:
                 self._note(row, "was not found when the tracker was rebound", "nothing; see `vmjira rebind`")
-        wanted = [row for row in rows if row.identifier not in unfound]
-        self._look([row for row in wanted if everything or row.issue_id in self.seen])
+        self._look([row for row in rows if everything or row.issue_id in self.seen])
 
     def _look(self, rows: Sequence[TicketRow]) -> None:
+        rows = [row for row in rows if row.identifier not in self.absent]
         for start in range(0, len(rows), BATCH):
             self._batch(rows[start : start + BATCH])
         self._count_lost()
@@ -169,6 +157,7 @@ class _Run:
     def _count_lost(self) -> None:
         """What the tracker does not have was deleted, unless too much is missing at once."""
         lost, self.lost = self.lost, []
+        self.absent |= {row.identifier for row in lost}
         deleted = {row.identifier for row in counts_as_deleted(self.outside, lost)} if lost else set()
         for row in lost:
             if row.identifier in deleted:
@@ -228,57 +217,16 @@ class _Run:
         return [row for pair in self._unlinked() for row in pair if row.identifier not in self.links]
 
     def strangers(self) -> None:
-        """Issues that say to be a ticket of ours and are not: clones, those that our database does not know, and those
-        of other installations, which are only counted."""
+        """Issues that say to be a ticket of ours and are not: duplicates are closed, all else is listed."""
         with self.outside.store.reading() as unit:
             rows = {row.identifier: row for row in unit.tickets()}
             told = {row.details["key"]: row.state for row in unit.operations() if row.operation == "duplicate"}
         own = {row.issue_id for row in rows.values()}
-        strange = {id: each for id, each in self.seen.items() if id not in own and each.identifiers}
-        self._foreign([each for each in strange.values() if each.foreign])
-        mine = [each for each in strange.values() if not each.foreign]
-        named = {rows[name].key for each in mine for name in each.identifiers if name in rows}
-        issues = self.tracker.read([*(each.key for each in mine), *filter(None, named)]) if mine else {}
-        pairs = [
-            (issue, name)
-            for each in mine
-            for name in each.identifiers
-            if (issue := issues.get(each.key)) and issue.status_category != "done"
-        ]
-        duplicates = [pair for pair in pairs if self._stranger(*pair, rows.get(pair[1]), issues, told)]
+        strange = [each for id, each in self.seen.items() if id not in own and each.identifiers]
+        self.drifts += of_others(strange)
+        duplicates, listed = Strangers(self.outside, self.installation, rows, told).judge(strange)
+        self.drifts += listed
         self._retire(duplicates, rows)
-
-    def _foreign(self, issues: Sequence[_Seen]) -> None:
-        """One line an installation, however many tickets it has."""
-        for name in sorted({each.foreign for each in issues}):
-            keys = [each.key for each in issues if each.foreign == name]
-            some = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
-            what = f"{count(len(keys), 'ticket')} of another installation of vmjira ({name}): {some}"
-            self.drifts.append(Drift("", keys[0], what, "nothing; vmjira does not touch the tickets of others"))
-
-    def _stranger(
-        self, issue: Issue, identifier: str, row: TicketRow | None, issues: Mapping[str, Issue], told: Mapping[str, str]
-    ) -> bool:
-        """Whether it is a duplicate that is to be closed; anything else is listed."""
-        if row is None:
-            what = "bears the label of a ticket that is not in our database"
-            how = "nothing; take the label away, or bring back the newest backup of our database"
-            self.drifts.append(Drift(identifier, issue.key, what, how))
-            return False
-        ours = issues.get(row.key or "")
-        if ours is None or row.gone:
-            return False  # there is none of ours beside which it could be one
-        if why := contradiction(row, ours):
-            raise suspect(self.outside, why)
-        if not is_duplicate(issue, ours, row, self.installation):
-            what = f"{issue.key} bears its label, and not that of this installation"
-            self._note(row, what, "nothing; take the label away if it is a copy")
-            return False
-        state = told.get(issue.key, "")
-        if state and state not in ("queued", "held"):
-            what = f"{issue.key} is a duplicate of it"
-            self._note(row, what, "nothing; it was closed once and is open again: take the label away")
-        return not state
 
     def _retire(self, duplicates: Sequence[tuple[Issue, str]], rows: Mapping[str, TicketRow]) -> None:
         """Close them, unless they are too many for nobody to have looked."""
