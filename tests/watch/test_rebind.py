@@ -16,9 +16,10 @@ import pytest
 
 from tests.flows.jira import Jira, running
 from tests.flows.scans import APACHE, RDP, SMB, week
+from tests.watch.commands import Commands
 from tests.watch.elsewhere import OFFSET, imported, writes
 from tests.watch.test_moved_tracker import MORE, W23, W24, moved, rows
-from tests.watch.world import POLICY, World, a_world
+from tests.watch.world import CATEGORIES, POLICY, RANGES, World, a_world
 from vmjira import rulefiles
 from vmjira.domain.ticket import identity
 from vmjira.errors import VmjiraError
@@ -156,6 +157,24 @@ def test_accounts_and_fields_are_found_by_their_names_and_what_is_not_is_told_wi
         jira.calls()
         world.fold(week(24), {"10.1.0.1": [SMB, RDP]})
         assert jira.fields(world.key(W24))["customfield_20100"] == "2026-W24"
+
+
+def test_the_commands_say_what_was_bound_and_which_names_are_to_be_changed(tmp_path: Path, flavour: str):
+    folder, wrong = tmp_path / "run", POLICY.replace("project: VM", "project: VM, assignee: nobody-here")
+    folder.mkdir()
+    with running(tmp_path, flavour) as jira:
+        run = Commands(folder, jira, categories=CATEGORIES, ranges=RANGES, policy=wrong)
+        done = run("rebind", "--dry-run", "--json")
+        found = json.loads(done.stdout)
+        assert done.exit_code == 1 and (found["rebound"], found["missing"], found["dry_run"]) == (0, [], True)
+        (name,) = found["names"]
+        assert not name["ok"] and name["where"] == "rules/policy.yaml:1"
+        told = run("rebind")
+        assert "0 tickets rebound, 0 unchanged, 0 not found" in told.stdout and "policy.yaml:1" in told.stdout
+        assert "No deleted ticket has open findings" in run("tickets", "deleted").stdout
+        assert json.loads(run("tickets", "--json").stdout) == []
+        for refused in (run("tickets", "again", "VM-9"), run("tickets", "forget", "VM-9", "--reason", "none")):
+            assert refused.exit_code == 1 and "there is none with this identifier or key" in refused.output
 
 
 # --- another installation
