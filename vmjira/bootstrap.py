@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -169,8 +169,9 @@ class Application:
         from vmjira.trackers.jira import Check
 
         checks = [Check(True, f"this is the installation of vmjira {installation(self.outside)}")]
+        looking = replace(self.outside, tracker=lambda: self.tracker().aside())
         try:
-            check(self.outside, fresh=True)
+            check(looking, fresh=True)
         except TrackerMoved as error:
             checks.append(Check(False, error.why, REBIND))
         except TrackerError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.flows.scans import RDP, SMB, week
@@ -9,7 +11,7 @@ from tests.flows.world import World, own_numbers
 from vmjira.errors import VmjiraError
 from vmjira.flows import deleted
 from vmjira.flows.acceptances import all_acceptances
-from vmjira.flows.operations import Person
+from vmjira.flows.operations import Person, commit, drop, new_operation
 from vmjira.flows.replay import differing, rebuild
 from vmjira.rulefiles import load
 
@@ -80,8 +82,17 @@ def test_only_a_deleted_ticket_can_be_decided_upon(world: World):
 
 
 def test_a_creation_that_a_person_dropped_is_not_asked_about(world: World):
-    from vmjira.flows.operations import drop
-
     world.ingest(world.scan(week(23), {"10.1.0.1": [SMB]}))
     drop(world.outside, [W23], by=JANE)
     assert waiting(world) == []
+
+
+def test_a_ticket_whose_neighbour_was_deleted_is_not_taken_for_deleted_itself(either: World):
+    either.fold(week(23), {"10.1.0.1": [SMB]})
+    either.fold(week(24), {"10.1.0.1": [SMB, RDP]})
+    either.jira.delete(either.known()[W23]["key"])
+    operation = new_operation("link", W24, "a test", plan="test", now=either.outside.clock())
+    with either.store.begin() as unit:
+        commit(either.outside, unit, [replace(operation, details={"other": W23})])
+    assert either.deliver() == [f"link {W24}: refused"]
+    assert either.known()[W24]["status"] != "deleted"

@@ -17,7 +17,7 @@ from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import INSTALLATION, TicketRow, TicketView, installation_label
 from vmjira.errors import StoreUnavailable, TicketGone, TrackerUnavailable, VmjiraError
 from vmjira.flows import life
-from vmjira.flows.identity import TrackerMoved, as_named_here, check, known_tracker
+from vmjira.flows.identity import TrackerMoved, as_named_here, believe, check, known_tracker
 from vmjira.flows.installation import installation
 from vmjira.flows.missing import counts_as_deleted
 from vmjira.flows.moved import partners
@@ -262,8 +262,12 @@ def _end(outside: Outside, operation: OperationRow, state: OperationState, answe
 def _lost(outside: Outside, operation: OperationRow, row: TicketRow, error: TicketGone) -> float | None:
     """The ticket was deleted: its findings wait for a person's word, nothing is silently made anew. If many are, or it
     is not the tracker that we know, it waits."""
+    with outside.store.reading() as unit:
+        row = unit.ticket(row.identifier) or row  # it may have been made just now
     try:
-        check(outside, fresh=True)
+        if believe(outside, row, None):  # it is another one that was deleted
+            _end(outside, operation, "refused", str(error))
+            return None
         deleted = counts_as_deleted(outside, [row])
     except TrackerUnavailable as unsure:
         return _later(outside, operation, unsure)

@@ -22,8 +22,8 @@ CUSTOM = "customfield_"
 
 def names_of(tracker: JiraTracker, rulebook: Rulebook) -> dict[str, dict[str, Any]]:
     """What the accounts and custom fields of the rules are called here; what is not here is left out."""
-    known = Known(tracker)
-    wishes = asked(rulebook)
+    tracker = tracker.aside()
+    known, wishes = Known(tracker), asked(rulebook)
     people = {who: tracker.people.known_as(who) for who in _accounts(wishes)}
     return {
         "accounts": {who: [found.email, found.display] for who, found in people.items() if found},

@@ -36,6 +36,10 @@ class JiraTracker(Watching, Tracker):
         self.people = People(self.client)
         self._memory = site.memory
 
+    def aside(self) -> JiraTracker:
+        """For somebody who only looks: what it runs into stops nobody else."""
+        return JiraTracker(self.client.site.aside())
+
     @cached_property  # read-only here, because it asks Jira
     def search_lag(self) -> float:  # type: ignore[override]
         """Cloud's search follows writes "from a few seconds to minutes", Data Center's at once (soon on other nodes).
