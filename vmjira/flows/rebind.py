@@ -142,7 +142,7 @@ class _Rebind:
         for row in rows:
             found = self.by_key.get(row.key or "")
             if found is None or not _is(row, found):
-                found = by_label.get(row.identifier)
+                found = next((by_label[name] for name in (row.identifier, *row.former) if name in by_label), None)
             if found is None:
                 if not row.gone:
                     self.report.missing.append(Lost(row.identifier, row.key or "", self._why(row)))
@@ -202,7 +202,9 @@ class _Rebind:
         """First the labels of what is taken over: whoever dies in between finds it ours by its label the next time."""
         for found in self.report.taken.values():
             theirs = other_installation(found.labels, self.ours)
-            self.tracker.edit(found.key, labels=[installation_label(self.ours)], unlabel=[installation_label(theirs)])
+            self.tracker.edit(
+                found.key, labels=[installation_label(self.ours)], labels_off=[installation_label(theirs)]
+            )
         answers = {name: self._answer(name, found) for name, found in self.report.bound.items()}
         bound = {**self.report.bound, **self.report.taken}
         with self.outside.store.begin() as unit:

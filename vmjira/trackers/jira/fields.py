@@ -44,7 +44,7 @@ def request(draft: Draft, assignee: Mapping[str, str] | None) -> dict[str, Any]:
     }
     body: dict[str, Any] = {
         "fields": {**rules.fields, **{name: value for name, value in ours.items() if value}},
-        "properties": [{"key": PROPERTY, "value": _property(draft)}],
+        "properties": [{"key": PROPERTY, "value": property_of(draft.identifier, draft.installation)}],
     }
     if draft.links:
         body["update"] = {"issuelinks": [{"add": link(rules.link_type, other)} for other in draft.links]}
@@ -57,9 +57,9 @@ def own_labels(draft: Draft) -> list[str]:
     return [LABEL, identity(draft.identifier), *by]
 
 
-def _property(draft: Draft) -> dict[str, str]:
-    by = {"installation": draft.installation} if draft.installation else {}
-    return {"identifier": draft.identifier, **by}
+def property_of(identifier: str, installation: str) -> dict[str, str]:
+    by = {"installation": installation} if installation else {}
+    return {"identifier": identifier, **by}
 
 
 def link(link_type: str, other: str) -> dict[str, Any]:

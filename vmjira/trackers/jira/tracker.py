@@ -88,9 +88,9 @@ class JiraTracker(Watching, Tracker):
         summary: str | None = None,
         priority: str | None = None,
         labels: Sequence[str] = (),
-        unlabel: Sequence[str] = (),
+        labels_off: Sequence[str] = (),
     ) -> None:
-        relabel = [*({"add": label} for label in labels), *({"remove": label} for label in unlabel)]
+        steps = [{"add": label} for label in labels] + [{"remove": label} for label in labels_off]
         changes = {
             "description": description,
             "summary": None if summary is None else fields.line(summary),
@@ -98,10 +98,17 @@ class JiraTracker(Watching, Tracker):
         }
         body = {
             "fields": {name: value for name, value in changes.items() if value is not None},
-            "update": {"labels": relabel} if relabel else {},
+            "update": {"labels": steps} if steps else {},
         }
         if sent := {name: part for name, part in body.items() if part}:
             self._put(key, sent)
+
+    def name(self, key: str, identifier: str, installation: str) -> None:
+        call = Call(
+            "PUT", f"{ISSUE}/properties/{{part}}", "set the property", subject=key, part=fields.PROPERTY,
+            body=fields.property_of(identifier, installation), needs="Edit Issues",
+        )  # fmt: skip
+        self.client.send(call)
 
     def watch(self, key: str, who: str) -> None:
         self.client.send(self.people.watching(key, who))
