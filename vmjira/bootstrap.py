@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ import structlog
 from vmjira import rulefiles
 from vmjira.domain.frames import Scan
 from vmjira.domain.rulebook import Policy, Rulebook, Scanner
-from vmjira.errors import Problem, RulesInvalid
+from vmjira.errors import Problem, RulesInvalid, TrackerError
 from vmjira.flows.ports import Outside
 from vmjira.flows.readahead import ReadAhead
 from vmjira.flows.rules import LastGood, read_rules
@@ -154,13 +154,48 @@ class Application:
 
     def diagnose(self, rulebook: Rulebook) -> list[Check]:
         """Everything that the doctor has to say about the tracker and these rules."""
+        from vmjira.flows.identity import remember_names
         from vmjira.trackers import jira
 
+        checks = [*self._site(), *jira.diagnose(self.tracker(), rulebook, self._where(rulebook))]
+        with suppress(TrackerError):  # it was said already
+            remember_names(self.outside, jira.names_of(self.tracker(), rulebook))
+        return checks
+
+    def _site(self) -> list[Check]:
+        """Who we are, and whether the tracker is the one that our tickets are in."""
+        from vmjira.flows.identity import REBIND, TrackerMoved, check
+        from vmjira.flows.installation import installation
+        from vmjira.trackers.jira import Check
+
+        checks = [Check(True, f"this is the installation of vmjira {installation(self.outside)}")]
+        looking = replace(self.outside, tracker=lambda: self.tracker().aside())
+        try:
+            check(looking, fresh=True)
+        except TrackerMoved as error:
+            checks.append(Check(False, error.why, REBIND))
+        except TrackerError:
+            pass  # the doctor says so
+        return checks
+
+    def _where(self, rulebook: Rulebook) -> Callable[[Iterable[Place]], str]:
         def where(places: Iterable[Place]) -> str:
             found = rulefiles.where(rulebook.files, places)
             return found and f"{self.settings.rules.name}/{found}"
 
-        return jira.diagnose(self.tracker(), rulebook, where)
+        return where
+
+    def names_here(self, rulebook: Rulebook, before: Mapping[str, Any]) -> tuple[list[Check], dict[str, Any]]:
+        """What accounts and fields of the rules are called in the tracker as it is now: see `flows.rebind`."""
+        from vmjira.trackers import jira
+
+        tracker = self.tracker()
+        other = jira.OtherNames(tracker, rulebook, before, self._where(rulebook))
+        checks = list(other.checks())
+        here = jira.names_of(tracker, rulebook)
+        mapped = {"accounts": other.accounts, "fields": other.fields}
+        kept = {kind: {**here[kind], **before.get(kind, {})} for kind in here}
+        return checks, {**kept, "mapped": mapped}
 
     @cached_property
     def tools(self) -> Tools:

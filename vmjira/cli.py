@@ -18,6 +18,7 @@ from vmjira.delivering import deliver
 from vmjira.domain.rulebook import Rulebook
 from vmjira.enrichcommand import enrich
 from vmjira.errors import VmjiraError
+from vmjira.rebindcommand import rebind
 from vmjira.rulescommands import rules
 from vmjira.scannercommands import scanners
 from vmjira.settings import load_settings
@@ -27,9 +28,9 @@ from vmjira.shown import (
     show_inspection,
     show_operations,
     show_ticket,
-    show_tickets,
 )
 from vmjira.shownrules import show_rules_preview
+from vmjira.ticketscommand import tickets
 from vmjira.trackercommands import doctor, reconcile, webhook
 from vmjira.usercommands import users
 
@@ -132,17 +133,6 @@ def plan(app: Application, files: Sequence[Path], preview: bool, as_json: bool) 
 
 
 @main.command()
-@JSON
-@pass_app
-def tickets(app: Application, as_json: bool) -> None:
-    """All tickets with their numbers, links and status."""
-    from vmjira.flows.present import all_tickets
-
-    found = all_tickets(app.store)
-    print_json(found) if as_json else show_tickets(out, found)
-
-
-@main.command()
 @click.argument("identifier")
 @JSON
 @pass_app
@@ -171,6 +161,8 @@ main.add_command(adopt)
 main.add_command(doctor)
 main.add_command(enrich)
 main.add_command(reconcile)
+main.add_command(rebind)
+main.add_command(tickets)
 main.add_command(rules)
 main.add_command(webhook)
 main.add_command(users)
@@ -217,9 +209,11 @@ def _operation_command(name: str, flow_name: str, text: str) -> None:
         chosen: Callable[..., list[str]] = getattr(flow, flow_name)
         done = chosen(app.outside, ids, by=flow.Person(whoami(), "command"))
         if name == "release":
+            from vmjira.flows import deleted
             from vmjira.flows.ingest import settle
 
             settle(app.outside)
+            deleted.settle(app.outside)
         out.print(f"{len(done)} operations: {name}", highlight=False)
 
 

@@ -14,6 +14,7 @@ from flask import Flask
 
 from vmjira.bootstrap import Application, configure_logging
 from vmjira.domain.frames import Scan
+from vmjira.flows import deleted
 from vmjira.flows.ingest import ingest, settle
 from vmjira.flows.receive import Receiver
 from vmjira.flows.uploads import remember, sender
@@ -104,6 +105,7 @@ def _parts(application: Application) -> Parts:
     def work() -> None:
         try:
             settle(application.outside)
+            deleted.settle(application.outside)
         except Exception as error:  # the next ingest settles it
             structlog.get_logger(__name__).error("what was released does not count yet", why=str(error))
 

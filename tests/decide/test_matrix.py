@@ -8,6 +8,8 @@ import pytest
 
 from tests.decide.world import World
 from tests.domain.samples import day, finding, host, scan
+from vmjira.domain.ticket import installation_label
+from vmjira.flows.installation import installation
 
 A, B = "10.1.0.1", "10.1.0.2"
 CLOSED, SOON = day(1), timedelta(hours=1)
@@ -274,7 +276,8 @@ def test_a_removed_label_is_put_back_and_others_stay(world: World) -> None:
     opened(world)
     world.jira.rest("PUT", f"issue/{world.key()}", {"fields": {"labels": ["mine"]}})
     world.settle()
-    assert set(world.ticket().labels) == {"mine", "vmjira", "vm.windows.boston.2026-W23"}
+    by = installation_label(installation(world.outside))
+    assert set(world.ticket().labels) == {"mine", "vmjira", "vm.windows.boston.2026-W23", by}
 
 
 @pytest.mark.parametrize("mode", ["strict", "trust"])

@@ -19,6 +19,7 @@ from tests.watch.world import POLICY as GOOD_POLICY
 from tests.watch.world import RANGES as GOOD_RANGES
 from vmjira import rulefiles
 from vmjira.domain.rulebook import Policy, Rulebook, TicketRules
+from vmjira.errors import TrackerUnavailable
 from vmjira.trackers.jira import JiraSettings, Secret, connect, diagnose
 
 CATEGORIES = """\
@@ -195,3 +196,45 @@ def test_a_data_center_tells_when_our_tokens_end(script: Script):
     tracker = connect(JiraSettings(script.url, Secret(TOKEN), patience=0.05), calls_per_second=lambda: 1000.0)()
     said = {each.what: each.ok for each in diagnose(tracker, Rulebook()) if "expires" in each.what}
     assert [(what.split("'")[1], ok) for what, ok in said.items()] == [("old", False), ("new", True)]
+
+
+def test_a_list_of_webhooks_for_administrators_only_is_not_known_and_the_rest_is_checked(tmp_path: Path):
+    """Data Center 10 answers 401 to it, as it answers to wrong credentials."""
+    with running(tmp_path, "datacenter") as jira:
+        tracker = jira.tracker()
+        found = diagnose(tracker, Rulebook(policy=Policy(ticket=TicketRules(project="VM"))))
+        assert not any("credentials" in each.what for each in found)
+        (webhooks,) = [each.what for each in found if "webhook" in each.what]
+        assert "is not known" in webhooks
+        assert any("permission" in each.what for each in found)
+        tracker.comment(jira.create("goes on"), "at once")
+
+
+def test_what_the_doctor_meets_stops_no_delivery(tmp_path: Path):
+    with running(tmp_path, "datacenter") as jira:
+        tracker, key = jira.tracker(), jira.create("goes on")
+        jira.fault(method="GET", path="/myself$", status=401, times=2)
+        assert not diagnose(tracker, Rulebook())[-1].ok
+        jira.control("DELETE", "/faults")
+        jira.fault(method="GET", path="/attachment/meta$", status=503, retry_after=900.0)
+        diagnose(tracker, Rulebook())
+        tracker.comment(key, "at once")
+        jira.fault(method="POST", path="/comment$", status=401)
+        with pytest.raises(TrackerUnavailable):
+            tracker.comment(key, "a delivery itself does wait")
+        with pytest.raises(TrackerUnavailable, match="nothing is sent for"):
+            tracker.comment(key, "later")
+
+
+def test_the_doctor_names_the_installation_and_says_that_the_tracker_moved(tmp_path: Path, flavour: str):
+    run_in = tmp_path / "run"
+    run_in.mkdir()
+    rules = {"categories": GOOD_CATEGORIES, "ranges": GOOD_RANGES, "policy": GOOD_POLICY}
+    with running(tmp_path, flavour) as jira:
+        said = [each["what"] for each in json.loads(Commands(run_in, jira, **rules)("doctor", "--json").stdout)]
+        assert any(what.startswith("this is the installation of vmjira ") for what in said)
+    with running(tmp_path, flavour, server_id="another") as jira:
+        run = Commands.__new__(Commands)
+        run.folder, run.jira = run_in, jira
+        wrong = [each for each in json.loads(run("doctor", "--json").stdout) if not each["ok"]]
+        assert any("vmjira rebind" in each["how"] for each in wrong)

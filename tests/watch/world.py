@@ -14,8 +14,10 @@ from tests.flows.jira import Jira
 from tests.flows.scans import Hosts, nessus
 from tests.flows.world import CATEGORIES, RANGES
 from vmjira import rulefiles
+from vmjira.domain.ticket import installation_label
 from vmjira.flows.deliver import attempt
 from vmjira.flows.ingest import ingest
+from vmjira.flows.installation import installation
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.readahead import ReadAhead
 from vmjira.flows.reconcile import reconcile
@@ -107,6 +109,11 @@ class World:
         settled = (": done", ": dropped (the ticket was deleted)")
         assert not (failed := [said for said in self.deliver() if not said.endswith(settled)]), failed
         return [(each.ticket, each.what, each.done) for each in report.drifts]
+
+    @property
+    def label(self) -> str:
+        """Of all tickets of this installation."""
+        return installation_label(installation(self.outside))
 
     def key(self, identifier: str) -> str:
         with self.store.reading() as unit:

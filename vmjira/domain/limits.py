@@ -14,6 +14,8 @@ from vmjira.domain.plan import Plan
 from vmjira.domain.rulebook import Category, Range, Rulebook
 from vmjira.domain.ticket import TicketRow
 
+#: So many tickets may be deleted, or be duplicates, at once without anybody asking.
+SOME, SHARE = 5, 0.2
 #: A category or range that loses fewer findings than this is quickly put right by hand.
 FEW = 10
 
@@ -76,3 +78,8 @@ def _emptied(
         for name, open_ in sorted(had.items())
         if open_ >= FEW and not has[name] and name in kept
     ]
+
+
+def too_many(tickets: int, living: int) -> bool:
+    """Whether so many of the living tickets deleted at once, or duplicated, are a question for a person."""
+    return tickets > SOME and tickets > SHARE * living

@@ -176,8 +176,10 @@ def _known(
     running = situation.running.get(known.range) == known.ordinal
     digest = _digest(situation, facts)
     row = replace(known, ledger=situation.version if running else known.ledger, own=facts.own, facts=digest)
-    if row == known or known.gone:
+    if row == known:
         return None
+    if known.gone:
+        return [], row  # nothing is sent, but its numbers go on: they say whether a person still has to decide
     operations: list[Operation] = []
     if digest != known.facts:
         details = {"own": asdict(facts.own), "running": running}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
@@ -272,6 +272,8 @@ class TicketView:
 
 #: Labels by which a ticket is found again: this one is on every ticket of ours, the other on one only.
 LABEL, IDENTITY = "vmjira", "vm."
+#: Begins the label that names the installation of vmjira to which a ticket belongs.
+INSTALLATION = "vmjira-by."
 
 
 def identity(identifier: str) -> str:
@@ -286,3 +288,19 @@ def identifier(category: str, range_: str, label: str) -> str:
 def labels(identifier: str) -> tuple[str, str]:
     """By which a ticket is found in the tracker: all of ours, and this one."""
     return LABEL, identity(identifier)
+
+
+def installation_label(installation: str) -> str:
+    """The label of all tickets of one installation of vmjira."""
+    return f"{INSTALLATION}{installation}"
+
+
+def identifiers(labels: Iterable[str]) -> tuple[str, ...]:
+    """Of the tickets that an issue says to be."""
+    return tuple(label.removeprefix(IDENTITY) for label in labels if label.startswith(IDENTITY))
+
+
+def other_installation(labels: Iterable[str], ours: str) -> str:
+    """The installation of vmjira to which an issue with these labels belongs, if that is not ours; else ""."""
+    named = [label.removeprefix(INSTALLATION) for label in labels if label.startswith(INSTALLATION)]
+    return "" if ours in named or not named else named[0]

@@ -12,8 +12,10 @@ from vmjira.domain.operation import count
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import Problem
 from vmjira.flows.acceptances import SOON
+from vmjira.flows.deleted import waiting
+from vmjira.flows.identity import REBIND, known_tracker
 from vmjira.flows.looking import Page
-from vmjira.flows.operations import BREAKER, RULES
+from vmjira.flows.operations import BREAKER, MISSING, RULES
 from vmjira.flows.ports import Unit
 from vmjira.flows.silence import SCHEDULE, habit
 
@@ -33,6 +35,15 @@ Level = Literal["act", "look"]
 
 
 @dataclass(frozen=True)
+class Button:
+    """What a person may do about it at once: a page asks whether it is meant."""
+
+    words: str
+    page: str
+    query: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Item:
     """`act`: something stands still until a person acts; `look`: worth a look."""
 
@@ -41,12 +52,15 @@ class Item:
     text: str
     page: str  # where more is told: operations, events, scanners, rules, acceptances
     query: Mapping[str, str] = field(default_factory=dict)
+    acts: tuple[Button, ...] = ()
 
 
 def needs_a_person(unit: Unit, rulebook: Rulebook, problems: Sequence[Problem], now: datetime) -> list[Item]:
     """`problems`: of the rule files as they lie in the folder."""
     items = [
+        *_moved(unit),
         *_held(unit),
+        *_deleted(unit),
         *_refused(unit),
         *_broken_rules(problems),
         *_nobody_works(unit, now),
@@ -63,7 +77,7 @@ def needs_a_person(unit: Unit, rulebook: Rulebook, problems: Sequence[Problem], 
 def held_plans(unit: Unit) -> dict[str, dict[str, int]]:
     """Plans above the policy's limits: plan → kind of operation → how many. Notices are no plans."""
     plans = {
-        plan: {kind: many for kind, many in kinds.items() if kind not in (BREAKER, RULES)}
+        plan: {kind: many for kind, many in kinds.items() if kind not in (BREAKER, RULES, MISSING)}
         for plan, kinds in unit.look.held_plans().items()
     }
     return {plan: kinds for plan, kinds in plans.items() if kinds}
@@ -74,12 +88,38 @@ def _held(unit: Unit) -> Iterator[Item]:
         what = ", ".join(f"{many} × {kind}" for kind, many in kinds.items())
         text = f"It exceeds the policy's limits, and nothing of it was sent: {what}."
         yield Item("act", f"Plan {plan} waits for a release", text, "operations", {"state": "held"})
-    for row in unit.look.operations(["held"], NOTICES, kinds=[BREAKER, RULES])[0]:
+    for row in unit.look.operations(["held"], NOTICES, kinds=[BREAKER, RULES, MISSING])[0]:
         if row.operation == RULES:
             yield Item("act", "Changed rules are held", row.reason, "rules")
+        elif row.operation == MISSING:
+            title = f"{count(len(row.details['tickets']), 'ticket')} cannot be found in the tracker"
+            yield Item("act", title, row.reason, "operations", {"state": "held"})
         else:
             title = f"A scan of {row.identifier} is not believed"
             yield Item("act", title, row.reason, "operations", {"state": "held"})
+
+
+def _moved(unit: Unit) -> Iterator[Item]:
+    known = known_tracker(unit)
+    if known and known.moved:
+        yield Item(
+            "act", "The tracker is not the one that the tickets are in", f"{known.moved}. {REBIND}.", "operations"
+        )
+
+
+def _deleted(unit: Unit) -> Iterator[Item]:
+    rows = waiting(unit)
+    for row in rows[: NOTICES.limit]:
+        what = "was deleted in the tracker" if row.gone else "was not found when the tracker was rebound"
+        findings = f"{count(row.own.open, 'open finding')} on {count(row.own.open_hosts, 'host')}"
+        text = f"It has {findings}. Decide whether vmjira makes a new ticket or accepts the risk."
+        buttons = tuple(
+            Button(words, page, {"identifier": row.identifier})
+            for words, page in (("Make it again", "again"), ("Forget its findings", "forget"))
+        )
+        yield Item("act", f"{row.key} {what}", text, "ticket", {"identifier": row.identifier}, buttons)
+    if (more := len(rows) - NOTICES.limit) > 0:
+        yield Item("act", count(more, "more deleted ticket"), "See `vmjira tickets deleted`.", "tickets")
 
 
 def _refused(unit: Unit) -> Iterator[Item]:

@@ -6,7 +6,7 @@ changes something, and cleared when its outcome is known. Whoever finds it set l
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
@@ -14,9 +14,12 @@ from itertools import chain
 import structlog
 
 from vmjira.domain.plan import neighbours
-from vmjira.domain.ticket import TicketRow, TicketView, identity
+from vmjira.domain.ticket import INSTALLATION, TicketRow, TicketView, identity, installation_label
 from vmjira.errors import StoreUnavailable, TicketGone, TrackerUnavailable, VmjiraError
 from vmjira.flows import life
+from vmjira.flows.identity import TrackerMoved, as_named_here, believe, check, known_tracker
+from vmjira.flows.installation import installation
+from vmjira.flows.missing import counts_as_deleted
 from vmjira.flows.moved import partners
 from vmjira.flows.operations import new_operation
 from vmjira.flows.ports import Outside, Unit
@@ -30,8 +33,11 @@ log = structlog.get_logger(__name__)
 
 #: Seconds until the next try when the tracker did not name any: doubles, up to five minutes.
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
+WAITS = "many tickets are missing, so this one waits: see `vmjira operations list`"
 #: Tries after which an operation that meets a fault of ours is given to a person.
 FAULTS = 5
+#: By so much the tracker's clock may differ from ours.
+CLOCKS = timedelta(minutes=2)
 
 
 def attempt(outside: Outside, operation_id: str) -> float | None:
@@ -47,7 +53,12 @@ def attempt(outside: Outside, operation_id: str) -> float | None:
             )
             return None
         unit.update_operation(operation_id, attempts=operation.attempts + 1)
+    return _deliver(outside, operation, row)
+
+
+def _deliver(outside: Outside, operation: OperationRow, row: TicketRow) -> float | None:
     try:
+        check(outside, row.identifier)
         answer = _HANDLERS[operation.operation](
             Job(outside, outside.tracker(), operation, row, rules_in_force(outside))
         )
@@ -56,7 +67,7 @@ def attempt(outside: Outside, operation_id: str) -> float | None:
     except StoreUnavailable as error:
         return _later(outside, operation, TrackerUnavailable(str(error), outcome_unknown=True))
     except TicketGone as error:
-        _lost(outside, operation, error)
+        return _lost(outside, operation, row, error)
     except VmjiraError as error:
         _end(outside, operation, "refused", str(error))
     except Exception as error:  # a fault of ours: it must not take the operation with it
@@ -111,7 +122,7 @@ def _label(job: Job, key: str) -> None:
     """Label and property by the present identifier."""
     row = job.row
     job.tracker.edit(key, labels=[identity(row.identifier)], labels_off=[identity(each) for each in row.former])
-    job.tracker.name(key, row.identifier)
+    job.tracker.name(key, row.identifier, installation(job.outside))
 
 
 _HANDLERS = {
@@ -139,7 +150,9 @@ _HANDLERS = {
 
 
 def _draft(job: Job, content: Content) -> Draft:
-    view, rules = content.view, content.view.range.ticket
+    view = content.view
+    with job.outside.store.reading() as unit:
+        rules = as_named_here(known_tracker(unit), view.range.ticket)
     return Draft(
         identifier=view.identifier,
         summary=job.row.title,
@@ -148,6 +161,7 @@ def _draft(job: Job, content: Content) -> Draft:
         priority=view.category.priority,
         due=view.due,
         links=tuple(_others(view)),
+        installation=installation(job.outside),
     )
 
 
@@ -164,7 +178,7 @@ def _made_before(job: Job) -> Issue | None:
     """
     started = job.operation.started_at
     names = (job.row.identifier, *job.row.former)
-    found = list({issue.id: issue for name in names for issue in job.tracker.find(name)}.values())
+    found = _ours(job, list({issue.id: issue for name in names for issue in job.tracker.find(name)}.values()))
     if found:
         for newer in found[1:]:
             retire(job, newer, found[0].key)
@@ -178,6 +192,24 @@ def _made_before(job: Job) -> Issue | None:
             outcome_unknown=True,
         )
     return None
+
+
+def _ours(job: Job, found: Sequence[Issue]) -> list[Issue]:
+    """Those that this installation made: by their label; without one, only what an earlier attempt may have made."""
+    label, started = installation_label(installation(job.outside)), job.operation.started_at
+    since = started and started - CLOCKS
+    ours = [
+        each
+        for each in found
+        if label in each.labels
+        or (since and each.created and each.created >= since and not any(map(_of_somebody, each.labels)))
+    ]
+    there = job.tracker.read([each.key for each in ours]) if ours else {}  # a search may show what was deleted
+    return [each for each in ours if each.key in there]
+
+
+def _of_somebody(label: str) -> bool:
+    return label.startswith(INSTALLATION)
 
 
 def _record_created(job: Job, key: str, issue_id: str, sent: Content | None) -> TicketRow:
@@ -236,6 +268,8 @@ def _later(outside: Outside, operation: OperationRow, error: TrackerUnavailable)
         if not error.outcome_unknown:  # it surely did nothing, so what was known before this attempt still holds
             unit.update_operation(operation.id, started_at=operation.started_at)
         unit.update_operation(operation.id, answer=str(error))
+    if isinstance(error, TrackerMoved):  # said once, and shown to people: not by each that waits
+        return pause
     log.warning("waiting", operation=operation.id, ticket=operation.identifier, seconds=pause, why=str(error))
     return pause
 
@@ -246,8 +280,21 @@ def _end(outside: Outside, operation: OperationRow, state: OperationState, answe
     log.info(state, operation=operation.operation, ticket=operation.identifier, why=operation.reason, answer=answer)
 
 
-def _lost(outside: Outside, operation: OperationRow, error: TicketGone) -> None:
-    """The ticket was deleted: its findings wait for a person's word, nothing is silently made anew."""
+def _lost(outside: Outside, operation: OperationRow, row: TicketRow, error: TicketGone) -> float | None:
+    """The ticket was deleted: its findings wait for a person's word, nothing is silently made anew. If many are, or it
+    is not the tracker that we know, it waits."""
+    with outside.store.reading() as unit:
+        row = unit.ticket(row.identifier) or row  # it may have been made just now
+    try:
+        if believe(outside, row, None):  # it is another one that was deleted
+            _end(outside, operation, "refused", str(error))
+            return None
+        deleted = counts_as_deleted(outside, [row])
+    except TrackerUnavailable as unsure:
+        return _later(outside, operation, unsure)
+    if not deleted:
+        return _later(outside, operation, TrackerUnavailable(f"{error}; {WAITS}", retry_after=LONGEST_PAUSE))
     with outside.store.begin() as unit:
         unit.update_ticket(operation.identifier, gone=True)
     _end(outside, operation, "refused", f"{error}; it is not made anew in this iteration")
+    return None

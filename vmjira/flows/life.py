@@ -12,8 +12,10 @@ from typing import Any, Literal
 from vmjira.domain.decide import closed_for_good, closes
 from vmjira.domain.operation import count
 from vmjira.domain.rulebook import TicketRules
+from vmjira.domain.ticket import installation_label
 from vmjira.errors import TrackerRefused, TrackerUnavailable, TransitionImpossible, VmjiraError
 from vmjira.flows.moved import partners
+from vmjira.flows.installation import installation
 from vmjira.flows.show import Job, begin, fingerprint
 from vmjira.flows.verification import verification
 from vmjira.flows.views import open_hosts, view_ticket
@@ -197,7 +199,7 @@ def _move(job: Job, wanted: Literal["close", "reopen"]) -> str:
 def relabel(job: Job) -> str:
     if job.row.key is None:
         return "nothing to do: there is no ticket"
-    labels = list(job.operation.details["labels"])
+    labels = list(dict.fromkeys([*job.operation.details["labels"], installation_label(installation(job.outside))]))
     job.tracker.edit(job.row.key, labels=labels)
     return f"{job.row.key}: labelled {', '.join(labels)}"
 

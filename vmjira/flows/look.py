@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
+from typing import Literal
 from uuid import uuid4
 
 import polars as pl
@@ -184,7 +185,7 @@ def _begun(look: Look, policy: Policy) -> tuple[AcceptanceRow, EventRow]:
         accepted_at=seen.since,
         accepted_until=seen.since + policy.accept_for,
     )
-    return acceptance, _event("accept", row, acceptance, seen.since)
+    return acceptance, acceptance_event("accept", row, acceptance, seen.since)
 
 
 def _ended(outside: Outside, look: Look) -> tuple[AcceptanceRow, EventRow]:
@@ -194,10 +195,13 @@ def _ended(outside: Outside, look: Look) -> tuple[AcceptanceRow, EventRow]:
     if seen is None or not holding:
         raise VmjiraError(f"{row.identifier}: it counts as accepted, but no acceptance of it is known")
     acceptance = replace(holding[-1], ended_at=seen.since)
-    return acceptance, _event("unaccept", row, acceptance, seen.since)
+    return acceptance, acceptance_event("unaccept", row, acceptance, seen.since)
 
 
-def _event(kind: str, row: TicketRow, acceptance: AcceptanceRow, at: datetime) -> EventRow:
+def acceptance_event(
+    kind: Literal["accept", "unaccept"], row: TicketRow, acceptance: AcceptanceRow, at: datetime
+) -> EventRow:
+    """What is repeated by a replay."""
     details = {
         "identifier": row.identifier,
         "category": row.category,
@@ -206,4 +210,4 @@ def _event(kind: str, row: TicketRow, acceptance: AcceptanceRow, at: datetime) -
         "accepted_at": acceptance.accepted_at.isoformat(),
         "until": acceptance.accepted_until.isoformat(),
     }
-    return EventRow(0, "accept" if kind == "accept" else "unaccept", None, "", at, details)
+    return EventRow(0, kind, None, "", at, details)

@@ -87,6 +87,9 @@ class Looking(Protocol):
     def tickets(self, wanted: Wanted, today: date, page: Page) -> tuple[list[TicketRow], int]:
         """What is due first comes first, then what is newest."""
 
+    def deleted(self, page: Page) -> tuple[list[TicketRow], int]:
+        """Those that were deleted in the tracker and have open own findings, the newest first."""
+
     def operations(
         self,
         states: Sequence[OperationState],

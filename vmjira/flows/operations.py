@@ -16,10 +16,12 @@ from vmjira.flows.rows import OperationRow, OperationState
 RULES = "rules"
 #: A scan that is not believed in a range: releasing it lets the scan count.
 BREAKER = "breaker"
+#: Many tickets that are not in the tracker any more: releasing it lets them count as deleted.
+MISSING = "missing"
 #: Events that are taken up again at once, at most: the newest.
 EVENTS = 10_000
 #: What a released operation becomes that is not for the tracker.
-_RELEASED: dict[str, OperationState] = {RULES: "waiting", BREAKER: "waiting"}
+_RELEASED: dict[str, OperationState] = {RULES: "waiting", BREAKER: "waiting", MISSING: "waiting"}
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,14 @@ from typing import Any, Protocol
 
 import structlog
 
-from vmjira.domain.ticket import TicketRow
+from vmjira.domain.ticket import TicketRow, other_installation
 from vmjira.errors import StoreUnavailable, TrackerUnavailable, VmjiraError
 from vmjira.flows.deliver import FAULTS, FIRST_PAUSE, LONGEST_PAUSE
 from vmjira.flows.events import Event, document, event_of
+from vmjira.flows.identity import TrackerMoved, believe, check, known_tracker
+from vmjira.flows.installation import installation
 from vmjira.flows.look import keep_decision, look_at
+from vmjira.flows.missing import counts_as_deleted, there_again
 from vmjira.flows.ports import Conflict, Outside, Unit
 from vmjira.flows.rows import DeliveryRow, DeliveryState
 from vmjira.flows.rules import rules_in_force
@@ -58,9 +61,12 @@ def react(outside: Outside, delivery_id: str) -> float | None:
 def _take_up(outside: Outside, delivery: DeliveryRow) -> None:
     body = document(delivery.body)
     event = event_of(body)
+    check(outside)
     row = _our_ticket(outside, event, delivery)
     if row is None:
         _end(outside, delivery, "ignored", "no ticket of ours")
+    elif _was_not_found(outside, row):
+        _end(outside, delivery, "ignored", f"{row.key}: was not found when the tracker was rebound")
     elif _is_echo(outside, event, row, body):
         _end(outside, delivery, "ignored", f"{row.key}: what we did ourselves")
     else:
@@ -73,7 +79,11 @@ def _take_up(outside: Outside, delivery: DeliveryRow) -> None:
                 answer = f"decided together with another event of {row.key}: {words}"
                 unit.update_delivery(other, state="done", answer=answer, decided_at=outside.clock())
 
-        _look(outside, row, read_issue(outside, row), because=f"webhook {event.kind}", record=record)
+        issue = read_issue(outside, row)
+        if not (why := leave_alone(outside, row, issue)):
+            _look(outside, row, issue, because=f"webhook {event.kind}", record=record)
+        else:
+            _end(outside, delivery, "ignored", f"{row.key}: {why}")
 
 
 def _our_ticket(outside: Outside, event: Event, delivery: DeliveryRow) -> TicketRow | None:
@@ -91,10 +101,18 @@ def _wait_if_being_made(outside: Outside, issue: str) -> None:
     somebody made of a ticket bears its label too, but is none of ours."""
     found = outside.tracker().read([issue]).get(issue)
     names = [label.removeprefix("vm.") for label in found.labels if label.startswith("vm.")] if found else []
+    if found and other_installation(found.labels, installation(outside)):
+        return
     with outside.store.reading() as unit:
         for row in filter(None, map(unit.ticket, names)):
             if row.key is None and unit.operations("queued", identifier=row.identifier):
                 raise TrackerUnavailable(f"{row.identifier}: its ticket is just being made")
+
+
+def _was_not_found(outside: Outside, row: TicketRow) -> bool:
+    with outside.store.reading() as unit:
+        known = known_tracker(unit)
+    return known is not None and row.identifier in known.missing
 
 
 def _is_echo(outside: Outside, event: Event, row: TicketRow, body: Mapping[str, Any]) -> bool:
@@ -142,19 +160,34 @@ def _nothing(unit: Unit, words: str) -> None:
 def _afresh(outside: Outside, row: TicketRow) -> tuple[TicketRow, Issue | None]:
     with outside.store.reading() as unit:
         row = unit.ticket(row.identifier) or row
-    return row, read_issue(outside, row)
+    issue = read_issue(outside, row)
+    if issue is None and leave_alone(outside, row, issue):
+        raise TrackerUnavailable(f"{row.key} is missing in the tracker, and so are others")
+    return row, issue
 
 
 def read_issue(outside: Outside, row: TicketRow) -> Issue | None:
-    """By its id, which stays when it is moved; None if it was deleted."""
+    """By its id, which stays when it is moved; None if it was deleted. TrackerMoved if the tracker is not ours."""
     name = row.issue_id or row.key or ""
-    return outside.tracker().read([name]).get(name)
+    return believe(outside, row, outside.tracker().read([name]).get(name))
+
+
+def leave_alone(outside: Outside, row: TicketRow, issue: Issue | None) -> str:
+    """Why nothing is decided about a ticket as it is in the tracker, in words; empty if it is ours to look at."""
+    if issue is None:
+        deleted = row.gone or counts_as_deleted(outside, [row])
+        return "" if deleted else "it is not in the tracker, and neither are others: a person has to look first"
+    there_again(outside, [row.identifier])
+    other = other_installation(issue.labels, installation(outside))
+    return f"it belongs to another installation of vmjira now ({other})" if other else ""
 
 
 def _later(outside: Outside, delivery: DeliveryRow, error: TrackerUnavailable) -> float:
     pause = error.retry_after or min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(delivery.attempts, 10))
     with outside.store.begin() as unit:
         unit.update_delivery(delivery.id, answer=str(error))
+    if isinstance(error, TrackerMoved):  # said once, and shown to people
+        return pause
     log.warning("waiting", delivery=delivery.id, issue=delivery.issue, seconds=pause, why=str(error))
     return pause
 

@@ -7,19 +7,26 @@ anything is concluded. Whatever is to be changed in the tracker goes through the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from vmjira.domain.ticket import IDENTITY, TicketRow
+from vmjira.domain.limits import too_many
+from vmjira.domain.ticket import TicketRow, installation_label, other_installation
+from vmjira.flows.deleted import settle
 from vmjira.flows.drift import Drift, Report, drift, lost_files, lost_links
+from vmjira.flows.identity import REBIND, TrackerMoved, check, contradiction, known_tracker, suspect
+from vmjira.flows.installation import installation
+from vmjira.flows.missing import counts_as_deleted, there_again
 from vmjira.flows.operations import commit, new_operation
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.react import look_again
 from vmjira.flows.rows import AttachmentRow, Mark, OperationRow
+from vmjira.flows.rules import rules_in_force
 from vmjira.flows.show import fingerprint
+from vmjira.flows.strangers import Seen, Strangers, of_others, seen_by
 from vmjira.flows.tracking import Issue, Tracker
 
 log = structlog.get_logger(__name__)
@@ -31,6 +38,7 @@ MARGIN = timedelta(minutes=2)
 #: Every living ticket is read after so long, and after we were away for so long: nothing told us of deletions then.
 READ_ALL_EVERY, AWAY = timedelta(days=1), timedelta(hours=1)
 BATCH = 100  # tickets that are read in one call
+LABELLED = 20  # tickets of before this version that one reconciliation labels: it may cost a mail each
 
 
 def reconcile(outside: Outside, *, since: datetime | None = None, everything: bool = False) -> Report:
@@ -44,11 +52,18 @@ def reconcile(outside: Outside, *, since: datetime | None = None, everything: bo
         last, all_read = unit.mark(RECONCILED), unit.mark(READ_ALL)
     start = since or (last.at if last else None)
     everything = everything or not _younger(last, AWAY, at) or not _younger(all_read, READ_ALL_EVERY, at)
-    run = _Run(outside, outside.tracker(), at)
-    run.search(start)
-    run.tickets(everything=everything)
-    run.neighbours()
-    run.strangers()
+    run = _Run(outside, outside.tracker(), at, installation(outside))
+    try:
+        check(outside, fresh=True)
+        settle(outside)  # whoever released it may have been cut off
+        run.search(start)
+        run.tickets(everything=everything)
+        run.neighbours()
+        run.strangers()
+        run.labels()
+    except TrackerMoved as error:  # nothing can be said of tickets; the next one begins where the last good one did
+        drifts = (*run.drifts, Drift("", "", error.why, REBIND))
+        return Report(at, start, run.read, drifts)
     with outside.store.begin() as unit:
         if last is None or since is None or since <= last.at:  # else what lies between was not looked at
             unit.put_mark(Mark(RECONCILED, at, {"read": run.read, "drifts": len(run.drifts)}))
@@ -62,24 +77,20 @@ def _younger(mark: Mark | None, age: timedelta, at: datetime) -> bool:
     return mark is not None and at - mark.at <= age
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What a search says of an issue."""
-
-    key: str
-    identifiers: tuple[str, ...]  # of the tickets that it says to be
-
-
 @dataclass
 class _Run:
     outside: Outside
     tracker: Tracker
     at: datetime
+    installation: str  # ours
     read: int = 0  # tickets
-    seen: dict[str, _Seen] = field(default_factory=dict)  # what changed, by the id of the issue
+    seen: dict[str, Seen] = field(default_factory=dict)  # what changed, by the id of the issue
     drifts: list[Drift] = field(default_factory=list)
     links: dict[str, frozenset[str]] = field(default_factory=dict)  # keys, by identifier of what was read
     visible: dict[str, bool] = field(default_factory=dict)  # projects
+    lost: list[TicketRow] = field(default_factory=list)  # what the tracker does not have, in a project that we see
+    absent: set[str] = field(default_factory=set)  # identifiers of what is known not to be there
+    unlabelled: list[TicketRow] = field(default_factory=list)  # made before tickets bore the label of an installation
 
     @property
     def because(self) -> str:
@@ -87,17 +98,24 @@ class _Run:
 
     def search(self, start: datetime | None) -> None:
         since = start and start - MARGIN - timedelta(seconds=self.tracker.search_lag)
-        self.seen = {issue.id: _Seen(issue.key, _identifiers(issue)) for issue in self.tracker.changed_since(since)}
+        self.seen = {issue.id: seen_by(issue, self.installation) for issue in self.tracker.changed_since(since)}
 
     def tickets(self, *, everything: bool) -> None:
         """Compare each of ours that changed, or each that lives."""
         with self.outside.store.reading() as unit:
             rows = [row for row in unit.tickets() if row.key and (not row.gone or row.issue_id in self.seen)]
+            known = known_tracker(unit)
+        self.absent = set(known.missing) if known else set()
+        for row in rows:
+            if row.identifier in self.absent:
+                self._note(row, "was not found when the tracker was rebound", "nothing; see `vmjira rebind`")
         self._look([row for row in rows if everything or row.issue_id in self.seen])
 
     def _look(self, rows: Sequence[TicketRow]) -> None:
+        rows = [row for row in rows if row.identifier not in self.absent]
         for start in range(0, len(rows), BATCH):
             self._batch(rows[start : start + BATCH])
+        self._count_lost()
 
     def _batch(self, rows: Sequence[TicketRow]) -> None:
         self.read += len(rows)
@@ -107,11 +125,19 @@ class _Run:
             files = {row.identifier: unit.attachments(row.identifier) for row in rows}
         began = self.outside.clock()
         issues = self.tracker.read(list(keys.values()))
+        there_again(self.outside, {row.identifier for row in rows if keys[row.identifier] in issues})
         for row in rows:
             issue = issues.get(keys[row.identifier])
             if issue is None:
                 self._missing(row)
                 continue
+            if why := contradiction(row, issue):
+                raise suspect(self.outside, why)
+            if other := other_installation(issue.labels, self.installation):
+                self._note(row, f"belongs to the installation of vmjira {other} now", "nothing; vmjira leaves it alone")
+                continue
+            if installation_label(self.installation) not in issue.labels:
+                self.unlabelled.append(row)
             self.links[row.identifier] = frozenset(issue.links)
             self._files(row, issue, files[row.identifier], began)
             self._decide(row, issue)
@@ -123,10 +149,22 @@ class _Run:
         if project not in self.visible:
             self.visible[project] = self.tracker.sees(project)
         if self.visible[project]:
-            self._decide(row, None)
+            self.lost.append(row)
         else:
             how = f"nothing; give our account 'Browse Projects' in {project!r} again"
             self._note(row, "cannot be read: its project is hidden from our account", how)
+
+    def _count_lost(self) -> None:
+        """What the tracker does not have was deleted, unless too much is missing at once."""
+        lost, self.lost = self.lost, []
+        self.absent |= {row.identifier for row in lost}
+        deleted = {row.identifier for row in counts_as_deleted(self.outside, lost)} if lost else set()
+        for row in lost:
+            if row.identifier in deleted:
+                self._decide(row, None)
+            else:
+                how = "nothing, because many tickets are missing: see `vmjira operations list`"
+                self._note(row, "is not in the tracker", how)
 
     def _decide(self, row: TicketRow, issue: Issue | None) -> None:
         """Let the same decide as after a webhook, if there is anything to decide."""
@@ -179,30 +217,37 @@ class _Run:
         return [row for pair in self._unlinked() for row in pair if row.identifier not in self.links]
 
     def strangers(self) -> None:
-        """Issues that say to be a ticket of ours and are not: clones, and those that our database does not know."""
+        """Issues that say to be a ticket of ours and are not: duplicates are closed, all else is listed."""
         with self.outside.store.reading() as unit:
             rows = {row.identifier: row for row in unit.tickets()}
             told = {row.details["key"]: row.state for row in unit.operations() if row.operation == "duplicate"}
         own = {row.issue_id for row in rows.values()}
-        strange = {id: each for id, each in self.seen.items() if id not in own and each.identifiers}
-        issues = self.tracker.read([each.key for each in strange.values()]) if strange else {}
-        for each in strange.values():
-            for identifier in each.identifiers:
-                if (issue := issues.get(each.key)) and issue.status_category != "done":
-                    self._stranger(issue, identifier, rows.get(identifier), told.get(issue.key, ""))
+        strange = [each for id, each in self.seen.items() if id not in own and each.identifiers]
+        self.drifts += of_others(strange)
+        duplicates, listed = Strangers(self.outside, self.installation, rows, told).judge(strange)
+        self.drifts += listed
+        self._retire(duplicates, rows)
 
-    def _stranger(self, issue: Issue, identifier: str, row: TicketRow | None, told: str) -> None:
-        if row is None:
-            what = "bears the label of a ticket that is not in our database"
-            how = "nothing; take the label away, or bring back the newest backup of our database"
-            self.drifts.append(Drift(identifier, issue.key, what, how))
-        elif row.key and not row.gone and told not in ("queued", "held"):
-            what = f"{issue.key} is a duplicate of it"
-            if told:
-                self._note(row, what, "nothing; it was closed once and is open again: take the label away")
-                return
-            with self.outside.store.begin() as unit:
-                self._mend(unit, row, "duplicate", what, key=issue.key)
+    def _retire(self, duplicates: Sequence[tuple[Issue, str]], rows: Mapping[str, TicketRow]) -> None:
+        """Close them, unless they are too many for nobody to have looked."""
+        living = sum(bool(row.key) and not row.gone for row in rows.values())
+        limit = rules_in_force(self.outside).policy.limit_close if duplicates else 0
+        held = len(duplicates) > limit or too_many(len(duplicates), living)
+        with self.outside.store.begin() as unit:
+            for issue, name in duplicates:
+                what = f"{issue.key} is a duplicate of it"
+                planned = self._operation("duplicate", rows[name], what, key=issue.key)
+                self._queue(unit, [replace(planned, state="held") if held else planned])
+                self._note(rows[name], what, f"duplicate is {'held: there are too many' if held else 'queued'}")
+
+    def labels(self) -> None:
+        """Put the label of this installation on some tickets that were made before there was one."""
+        reason = "tickets bear the label of the installation of vmjira that they belong to"
+        with self.outside.store.begin() as unit:
+            waiting = {row.identifier for row in unit.operations("queued", "refused") if row.operation == "relabel"}
+            rows = [row for row in self.unlabelled if row.identifier not in waiting][:LABELLED]
+            planned = [replace(self._operation("relabel", row, reason), details={"labels": []}) for row in rows]
+            self._queue(unit, planned)
 
     # how it is mended
 
@@ -224,10 +269,6 @@ class _Run:
     def _note(self, row: TicketRow, what: str, done: str) -> None:
         self.drifts.append(Drift(row.identifier, row.key or "", what, done))
         log.warning("drift", ticket=row.identifier, key=row.key, what=what, done=done)
-
-
-def _identifiers(issue: Issue) -> tuple[str, ...]:
-    return tuple(label.removeprefix(IDENTITY) for label in issue.labels if label.startswith(IDENTITY))
 
 
 def _visibly(row: TicketRow) -> tuple[object, ...]:

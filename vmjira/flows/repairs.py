@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from vmjira.domain.ticket import TicketRow, identity, installation_label
+from vmjira.flows.installation import installation
 from vmjira.flows.life import ticket_rules
 from vmjira.flows.show import Job, begin, fingerprint
 from vmjira.flows.tracking import Issue
@@ -23,14 +25,25 @@ def _link(job: Job) -> str:
 
 
 def _duplicate(job: Job) -> str:
-    """Close the issue `key` of the details, which bears our label too."""
-    key = job.operation.details["key"]
-    newer = job.tracker.read([key]).get(key)
-    if newer is None or newer.status_category == "done" or job.row.key is None:
+    """Close the issue `key` of the details, which bears our labels too, as long as ours lives beside it."""
+    key, own = job.operation.details["key"], job.row.key
+    if own is None:
+        return f"{key}: nothing to do: there is no ticket of ours"
+    issues = job.tracker.read([key, own])
+    newer, ours = issues.get(key), issues.get(own)
+    if newer is None or newer.status_category == "done":
         return f"{key}: nothing to do: it is closed or gone"
+    if ours is None or ours.id != job.row.issue_id or not is_duplicate(newer, ours, job.row, installation(job.outside)):
+        return f"{key}: nothing to do: it is not a duplicate of {own}"
     begin(job)
-    retire(job, newer, job.row.key)
-    return f"{key}: closed as a duplicate of {job.row.key}"
+    retire(job, newer, own)
+    return f"{key}: closed as a duplicate of {own}"
+
+
+def is_duplicate(other: Issue, ours: Issue, row: TicketRow, installation: str) -> bool:
+    """Whether it is another living issue of this installation beside our own living one, for the same ticket."""
+    labels = {identity(row.identifier), installation_label(installation)}
+    return other.id != ours.id and other.status_category != "done" and labels <= set(other.labels)
 
 
 REPAIRS: Mapping[str, Callable[[Job], str]] = {"link": _link, "duplicate": _duplicate}

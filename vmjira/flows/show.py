@@ -11,8 +11,10 @@ from functools import cached_property
 
 from vmjira.domain.operation import count
 from vmjira.domain.rulebook import Rulebook
-from vmjira.domain.ticket import TicketRow, TicketView
-from vmjira.errors import TicketGone
+from vmjira.domain.ticket import TicketRow, TicketView, installation_label, other_installation
+from vmjira.errors import TicketGone, TrackerRefused
+from vmjira.flows.identity import contradiction, suspect
+from vmjira.flows.installation import installation
 from vmjira.flows.ports import Outside
 from vmjira.flows.rows import AttachmentRow, OperationRow
 from vmjira.flows.tracking import File, Issue, Tracker
@@ -81,7 +83,9 @@ def show(job: Job, content: Content, *, doubtful: bool) -> str:
         fitting = content.describe(job.outside.renderer.room(issue.description))
         merged = job.outside.renderer.merge(issue.description, fitting)
         if merged != issue.description:
-            job.tracker.edit(issue.key, description=merged)
+            label = installation_label(installation(job.outside))
+            missing = [] if label in issue.labels else [label]
+            job.tracker.edit(issue.key, description=merged, labels=missing)
             done.append("description")
         with job.outside.store.begin() as unit:
             standing = fingerprint(job.outside.renderer.part(merged))
@@ -136,6 +140,10 @@ def _read(job: Job) -> Issue:
     issue = job.outside.tickets.read(job.tracker, key)
     if issue is None:
         raise TicketGone(f"{key} was deleted, or is no longer visible to vmjira")
+    if why := contradiction(row, issue):
+        raise suspect(job.outside, why)
+    if other := other_installation(issue.labels, installation(job.outside)):
+        raise TrackerRefused(f"{key} belongs to another installation of vmjira ({other}); vmjira leaves it alone")
     with job.outside.store.begin() as unit:
         unit.update_ticket(row.identifier, key=issue.key)  # its status is for `react`, which decides what follows
     return issue

@@ -13,7 +13,8 @@ from vmjira.domain.ticket import StatusCategory
 
 @dataclass(frozen=True)
 class Draft:
-    """A ticket to be made. `identifier` becomes the label `vm.<identifier>` and an issue property."""
+    """A ticket to be made. `identifier` becomes the label `vm.<identifier>`, `installation` the label
+    `vmjira-by.<installation>`, and both an issue property."""
 
     identifier: str
     summary: str
@@ -22,6 +23,7 @@ class Draft:
     priority: str | None = None
     due: date | None = None
     links: tuple[str, ...] = ()  # keys to link with, by rules.link_type, in the same call
+    installation: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,15 @@ class Issue:
     created: datetime | None
     updated: datetime | None
     project: str = ""
+
+
+@dataclass(frozen=True)
+class TrackerIdentity:
+    """Which tracker answers us."""
+
+    product: str  # Jira Cloud, Jira Data Center
+    server: str  # its own id, which a new address does not change; "" if it does not tell
+    url: str  # as it calls itself
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,7 @@ class Tracker(Protocol):
     ) -> None:
         """Give what is named its value; `labels` are added and `labels_off` removed, no other is touched."""
 
-    def name(self, key: str, identifier: str) -> None:
+    def name(self, key: str, identifier: str, installation: str) -> None:
         """Let the ticket's property say that this is its identifier, as it does when it is made."""
 
     def watch(self, key: str, who: str) -> None:
@@ -140,6 +151,9 @@ class Tracker(Protocol):
 
     def transition(self, key: str, wanted: Literal["close", "reopen"], rules: TicketRules) -> str:
         """Bring it to done / not done, over several transitions if need be; the new status' name."""
+
+    def identity(self, *, fresh: bool = False) -> TrackerIdentity:
+        """Which tracker this is; `fresh`: ask it now, else an answer of the last minutes will do."""
 
     def myself(self) -> str:
         """The account we are: accountId (Cloud) or name (Data Center)."""

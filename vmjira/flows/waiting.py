@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from vmjira.flows.identity import REBIND, known_tracker
 from vmjira.flows.ports import Store
 
 
@@ -15,7 +16,9 @@ def wait_until_delivered(store: Store, progress: Callable[[int, int], None], *, 
         total = unit.count_operations("queued")
     while True:
         with store.reading() as unit:
-            left = unit.count_operations("queued")
+            left, known = unit.count_operations("queued"), known_tracker(unit)
+        if known and known.moved:
+            return [f"{known.moved}. {REBIND}; {left} operations wait for that"]
         total = max(total, left)
         progress(total - left, total)
         if not left:

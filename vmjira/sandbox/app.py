@@ -19,6 +19,7 @@ from vmjira.sandbox import (
     rest_parts,
     rest_properties,
     rest_search,
+    rest_site,
     rest_webhooks,
 )
 from vmjira.sandbox.auth import caller
@@ -29,7 +30,7 @@ from vmjira.sandbox.sender import Sender
 from vmjira.sandbox.session import Sandbox, open_desk, release, sandbox
 from vmjira.sandbox.store import Store
 
-OPEN_TO_ALL = "/serverInfo"  # Jira tells anybody what it is
+OPEN_TO_ALL = ("/serverInfo", "/applinks/1.0/manifest")  # Jira tells anybody what it is
 UPLOAD_FACTOR = 61  # as many files as a call may have, of the largest size, and some more
 
 
@@ -57,6 +58,7 @@ def create_app(database: Path, flavour: Flavour = "cloud", *, seed: Path | None 
         rest_links,
         rest_search,
         rest_meta,
+        rest_site,
         rest_webhooks,
         control,
         pages,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -27,9 +27,11 @@ class User:
     assignable: bool = True
     admin: bool = False
 
+    accounts: str = ""
+
     @cached_property
     def account_id(self) -> str:
-        return "5b10" + hashlib.sha256(self.name.encode()).hexdigest()[:20]
+        return "5b10" + hashlib.sha256(f"{self.accounts}{self.name}".encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Config:
     flavour: Flavour = "cloud"
     version: str = "10.3.24"  # of a Data Center; 8.x and 9.x register webhooks in another way
     base_url: str = ""  # as others reach it; empty: as the request says
+    server_id: str = seed.SERVER_ID  # cloud id, or the id of a Data Center; an import elsewhere has another
+    accounts: str = ""  # another text, other account ids of the same people
     tokens: Mapping[str, str] = field(default_factory=lambda: dict(seed.TOKENS), repr=False)  # by user name
     users: tuple[User, ...] = tuple(User(**row) for row in seed.USERS)
     projects: tuple[Project, ...] = tuple(Project(**row) for row in seed.PROJECTS)
@@ -170,6 +174,8 @@ def load(path: Path | None, **settings: Any) -> Config:
             raise SettingsInvalid(f"{path}: cannot be read as JSON: {error}") from None
     try:
         config = Config(**{**_typed(document), **settings})
+        if config.accounts:
+            config = replace(config, users=tuple(replace(user, accounts=config.accounts) for user in config.users))
         _check(config)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise SettingsInvalid(f"{path or 'sandbox'}: {error}; allowed: {', '.join(_names(Config))}") from None

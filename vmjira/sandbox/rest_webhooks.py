@@ -46,7 +46,9 @@ def _resource(path: str) -> None:
     if path != right:
         raise JiraError(404, "null for uri: " + request.path)
     if not desk().actor.admin:
-        raise JiraError(403, "You do not have permission to manage webhooks. Only Jira administrators have.")
+        raise JiraError(
+            401 if path == NEW else 403, "You do not have permission to manage webhooks. Only Jira administrators have."
+        )
 
 
 @views.post(OLD)

@@ -7,6 +7,9 @@ from typing import Any
 #: Made-up credentials, good for this stand-in only.
 TOKENS = {"vmjira": "sandbox-token", "admin": "sandbox-admin-token"}
 
+#: Which site it is.
+SERVER_ID = "b5d1c0de-0000-4000-8000-5a4db0c5a4db"
+
 USERS: tuple[dict[str, Any], ...] = (
     {"name": "vmjira", "display": "vmjira", "email": "vmjira@example.com"},
     {"name": "admin", "display": "Jira Admin", "email": "admin@example.com", "admin": True},

@@ -94,6 +94,13 @@ class SqlLooking:
         count = self._connection.scalar(select(func.count()).select_from(t.tickets).where(*where))
         return self._tickets(_cut(query, page)), int(count or 0)
 
+    def deleted(self, page: Page) -> tuple[list[TicketRow], int]:
+        columns = t.tickets.c
+        where = (columns.gone, columns.key.is_not(None), _own("open") > 0)
+        query = rows_of(t.tickets, TicketRow).where(*where).order_by(columns.ordinal.desc(), columns.identifier)
+        count = self._connection.scalar(select(func.count()).select_from(t.tickets).where(*where))
+        return self._tickets(_cut(query, page)), int(count or 0)
+
     # operations and what people did to them
 
     def operations(

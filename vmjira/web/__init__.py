@@ -14,6 +14,7 @@ from vmjira.errors import StoreUnavailable, Unknown, VmjiraError
 from vmjira.flows.ports import Store
 from vmjira.web import pictures
 from vmjira.web.api import api
+from vmjira.web.deleted import add_deleted, deciding
 from vmjira.web.finding import add_finding
 from vmjira.web.forms import Forms, key_of
 from vmjira.web.gate import Denied, Gate
@@ -61,11 +62,12 @@ def create_app(
     clock = site.clock
     forms = Forms(key_of(store, clock), gate.proxies)
     views = Blueprint("pages", __name__)
-    for add in (add_pages, add_finding, add_ruling):
+    for add in (add_pages, add_finding, add_ruling, add_deleted):
         add(views, site)
     add_work(views, site, forms)
     app.register_blueprint(views)
     app.register_blueprint(api(site))
+    app.register_blueprint(deciding(site))
     app.register_blueprint(health(store, rulebook, clock))
     app.register_blueprint(metrics(store, clock))
     _words(app, site)

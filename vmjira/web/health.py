@@ -12,6 +12,7 @@ from flask import Blueprint
 
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import VmjiraError
+from vmjira.flows.identity import Known, known_tracker
 from vmjira.flows.ports import Store, Unit
 from vmjira.flows.rows import Mark
 
@@ -63,7 +64,7 @@ def _checks(
     now = clock()
     with store().reading() as unit:
         queue, scanned, reconciled = _queue(unit, now), unit.last_scan(), unit.mark(RECONCILED)
-        schedule = unit.mark(SCHEDULE)
+        schedule, tracker = unit.mark(SCHEDULE), known_tracker(unit)
     return {
         "database": {"ok": True},
         "queue": queue,
@@ -71,6 +72,7 @@ def _checks(
         "scans": {"ok": True, "age_seconds": _age(scanned, now)},
         "reconciliation": {"ok": True, "age_seconds": _age(reconciled.at if reconciled else None, now)},
         "schedule": _schedule(schedule, now),
+        "tracker": _tracker(tracker),
     }
 
 
@@ -94,6 +96,13 @@ def _schedule(mark: Mark | None, now: datetime) -> Check:
         "silent_scanners": silent,
         "failed_jobs": list(details.get("failed", {})),
     }
+
+
+def _tracker(known: Known | None) -> Check:
+    """Never ill: this server can do nothing about it. Addresses are for people who have logged in."""
+    if known and known.moved:
+        return {"ok": True, "moved": True, "note": "the tracker has moved, so nothing is written: see `vmjira rebind`"}
+    return {"ok": True, "moved": False}
 
 
 def _rules(rulebook: Callable[[], Rulebook | None]) -> Check:

@@ -166,10 +166,16 @@ class Cell(Schema):
     ticket = one(CellTicket, allow_none=True)
 
 
+class Button(Schema):
+    words, page = text(), text()
+    query = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+
+
 class Item(Schema):
     level = text(validate=validate.OneOf(["act", "look"]))
     title, text, page = text(), text(), text()
     query = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    acts = some(Button)
 
 
 class Overview(Schema):

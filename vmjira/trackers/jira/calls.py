@@ -40,6 +40,7 @@ class Call:
     needs: str = ""  # the permission, as Jira names it
     mend: str = "mend it in Jira or in the rules, then retry the operation"
     reading: bool = False  # a POST that changes nothing
+    guarded: bool = False  # 401 may mean that only administrators may, not that nobody knows us
 
     @property
     def writes(self) -> bool:
@@ -112,6 +113,13 @@ def lost(call: Call, error: requests.RequestException, url: str) -> TrackerUnava
     what = f"no connection to {url}" if unsent else f"no complete answer from {url}"
     text = f"{call.place}: {what} ({type(reason or error).__name__}); {_connection_remedy(error)}"
     return TrackerUnavailable(text, outcome_unknown=call.writes and not unsent)
+
+
+def not_allowed(call: Call, response: requests.Response) -> Refusal:
+    """For a 401 to an account that Jira knows."""
+    fields, messages = words(response)
+    text = f"{call.place}: HTTP {response.status_code}{said(fields, messages, before=': ')}"
+    return Refusal(f"{text}; {call.mend}", status=response.status_code, fields=fields, messages=messages)
 
 
 def words(response: requests.Response) -> tuple[dict[str, str], list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from copy import copy
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -12,9 +13,18 @@ import requests
 from atlassian import Jira
 
 from vmjira.errors import TicketGone, TrackerError, TrackerUnavailable
-from vmjira.trackers.jira.calls import DEFAULT_PAUSE, Call, CredentialsRefused, Refusal, judge, lost, retry_after
+from vmjira.trackers.jira.calls import (
+    DEFAULT_PAUSE,
+    Call,
+    CredentialsRefused,
+    Refusal,
+    judge,
+    lost,
+    not_allowed,
+    retry_after,
+)
 from vmjira.trackers.jira.memory import FOR_EVER, Memory
-from vmjira.trackers.jira.pace import EVERYTHING, Pace
+from vmjira.trackers.jira.pace import EVERYTHING, Aside, Pace
 from vmjira.trackers.jira.settings import JiraSettings
 
 SLOWEST_UPLOAD = 50_000  # bytes per second
@@ -40,6 +50,12 @@ class Site:
         self.observe = observe
         self.pace = Pace(calls_per_second, patience=settings.patience)
         self.memory = Memory()
+
+    def aside(self) -> Site:
+        """For somebody who only looks: keeps the common pace, but what it runs into stops nobody else."""
+        site = copy(self)
+        site.pace = Aside(self.pace, patience=self.settings.patience)
+        return site
 
 
 class Client:
@@ -77,6 +93,9 @@ class Client:
             raise self._safe(lost(call, error, self.site.settings.url)) from None
         self.date = response.headers.get("Date", "")
         if problem := judge(call, response):
+            if call.guarded and isinstance(problem, CredentialsRefused):
+                self.myself()  # raises if it is really us that Jira does not know
+                problem = not_allowed(call, response)
             self._slow_down(call, response, problem)
             if isinstance(problem, TicketGone):
                 self.confirm_credentials()

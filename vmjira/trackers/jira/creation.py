@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from vmjira.domain.rulebook import TicketRules
-from vmjira.domain.ticket import LABEL, identity
 from vmjira.errors import TrackerError
 from vmjira.flows.tracking import Created, Draft
 from vmjira.trackers.jira import fields
@@ -71,7 +70,7 @@ class Creation:
             self._notes.append(f"field {name!r} is not set: Jira says {said!r}; {mend}")
 
     def _label(self, key: str, draft: Draft) -> None:
-        labels = dict.fromkeys([LABEL, identity(draft.identifier), *draft.rules.labels])
+        labels = dict.fromkeys([*fields.own_labels(draft), *draft.rules.labels])
         body = {"update": {"labels": [{"add": label} for label in labels]}}
         self._client.send(
             Call("PUT", "/rest/api/2/issue/{}", "set labels", subject=key, body=body, needs="Edit Issues")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from vmjira.domain.ticket import LABEL, StatusCategory, identity
+from vmjira.domain.ticket import INSTALLATION, LABEL, StatusCategory, identity, installation_label
 from vmjira.flows.tracking import Attachment, Draft, Issue
 from vmjira.trackers.jira.calls import Refusal
 
@@ -36,7 +36,7 @@ def request(draft: Draft, assignee: Mapping[str, str] | None) -> dict[str, Any]:
         "issuetype": {"name": rules.issue_type},
         "summary": line(draft.summary),
         "description": draft.description,
-        "labels": list(dict.fromkeys([LABEL, identity(draft.identifier), *rules.labels])),
+        "labels": list(dict.fromkeys([*own_labels(draft), *rules.labels])),
         "priority": draft.priority and {"name": draft.priority},
         "duedate": draft.due and draft.due.isoformat(),
         "components": [{"name": name} for name in rules.components],
@@ -44,15 +44,22 @@ def request(draft: Draft, assignee: Mapping[str, str] | None) -> dict[str, Any]:
     }
     body: dict[str, Any] = {
         "fields": {**rules.fields, **{name: value for name, value in ours.items() if value}},
-        "properties": [{"key": PROPERTY, "value": property_of(draft.identifier)}],
+        "properties": [{"key": PROPERTY, "value": property_of(draft.identifier, draft.installation)}],
     }
     if draft.links:
         body["update"] = {"issuelinks": [{"add": link(rules.link_type, other)} for other in draft.links]}
     return body
 
 
-def property_of(identifier: str) -> dict[str, str]:
-    return {"identifier": identifier}
+def own_labels(draft: Draft) -> list[str]:
+    """By which the ticket is found again, and known to be of our installation."""
+    by = [installation_label(draft.installation)] if draft.installation else []
+    return [LABEL, identity(draft.identifier), *by]
+
+
+def property_of(identifier: str, installation: str) -> dict[str, str]:
+    by = {"installation": installation} if installation else {}
+    return {"identifier": identifier, **by}
 
 
 def link(link_type: str, other: str) -> dict[str, Any]:
@@ -80,8 +87,9 @@ def _drop(body: dict[str, Any], name: str) -> bool:
     if name == "issuelinks":
         return body.pop("update", None) is not None
     labels = body["fields"].get("labels", [])
-    if name == "labels" and len(labels) > 2:  # one of the rules' labels may be the bad one: ours first
-        body["fields"]["labels"] = labels[:2]
+    ours = 3 if len(labels) > 2 and labels[2].startswith(INSTALLATION) else 2
+    if name == "labels" and len(labels) > ours:  # one of the rules' labels may be the bad one: ours first
+        body["fields"]["labels"] = labels[:ours]
         return True
     return body["fields"].pop(name, None) is not None
 

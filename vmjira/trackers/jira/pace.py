@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -72,3 +73,15 @@ class Pace:
             step = 1.0 / max(self._rate(), 0.01)
             self._next = max(self._next, now - 1.0) + step
             return max(self._next - now, 0.0)
+
+
+class Aside(Pace):
+    """Waits for what the common pace waits for; its own pauses hold only for who uses it."""
+
+    def __init__(self, common: Pace, *, patience: float) -> None:
+        super().__init__(lambda: math.inf, patience=patience)
+        self._common = common
+
+    def wait(self, scopes: Sequence[str]) -> None:
+        super().wait(scopes)
+        self._common.wait(scopes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vmjira.errors import TrackerRefused
@@ -12,6 +12,15 @@ from vmjira.trackers.jira.calls import Call
 from vmjira.trackers.jira.client import Client
 
 _ACCOUNT_ID = re.compile(r"[0-9a-f]{24}|\d{1,8}:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Person:
+    """An account, and by what it may be found on another site."""
+
+    reference: str  # account id (Cloud), name (Data Center)
+    email: str
+    display: str
 
 
 class People:
@@ -43,6 +52,22 @@ class People:
 
     def exists(self, who: str) -> bool:
         return self._person(who) is not None
+
+    def known_as(self, who: str) -> Person | None:
+        """The account that the rules name so; None if there is none."""
+        cloud = self._client.cloud
+        by_id = cloud and _ACCOUNT_ID.fullmatch(who)
+        call = Call("GET", "/rest/api/2/user" if by_id else "/rest/api/2/user/search", f"find {who!r}")
+        name = "accountId" if by_id else "query" if cloud else "username"
+        try:
+            found = self._client.send(replace(call, params={name: who, **({} if by_id else {"maxResults": "50"})}))
+        except TrackerRefused:
+            return None
+        user = found if by_id else _match(found, who)
+        if not user:
+            return None
+        reference = str(user["accountId" if cloud else "name"])
+        return Person(reference, str(user.get("emailAddress") or ""), str(user.get("displayName") or ""))
 
     def _person(self, who: str) -> dict[str, str] | None:
         return self._remembered(("person", who), Call("GET", "/rest/api/2/user/search", f"find {who!r}"), who)

@@ -36,6 +36,10 @@ class JiraTracker(Watching, Tracker):
         self.people = People(self.client)
         self._memory = site.memory
 
+    def aside(self) -> JiraTracker:
+        """For somebody who only looks: what it runs into stops nobody else."""
+        return JiraTracker(self.client.site.aside())
+
     @cached_property  # read-only here, because it asks Jira
     def search_lag(self) -> float:  # type: ignore[override]
         """Cloud's search follows writes "from a few seconds to minutes", Data Center's at once (soon on other nodes).
@@ -99,10 +103,10 @@ class JiraTracker(Watching, Tracker):
         if sent := {name: part for name, part in body.items() if part}:
             self._put(key, sent)
 
-    def name(self, key: str, identifier: str) -> None:
+    def name(self, key: str, identifier: str, installation: str) -> None:
         call = Call(
             "PUT", f"{ISSUE}/properties/{{part}}", "set the property", subject=key, part=fields.PROPERTY,
-            body=fields.property_of(identifier), needs="Edit Issues",
+            body=fields.property_of(identifier, installation), needs="Edit Issues",
         )  # fmt: skip
         self.client.send(call)
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from vmjira.domain.ticket import LABEL
 from vmjira.errors import TrackerRefused
-from vmjira.flows.tracking import Issue, StatusChange, WebhookRegistration
+from vmjira.flows.tracking import Issue, StatusChange, TrackerIdentity, WebhookRegistration
 from vmjira.trackers.jira import fields
 from vmjira.trackers.jira.calls import Call, Refusal, understood
 from vmjira.trackers.jira.client import Client
+from vmjira.trackers.jira.identity import which
 
 ISSUE = "/rest/api/2/issue/{}"
 PAGE, OVERLAP = 100, 10
@@ -33,6 +34,9 @@ class Watching:
         me = self.client.site.memory.recall("myself", self.client.myself, seconds=300.0)
         with understood("who are we"):
             return str(me["accountId"] if self.client.cloud else me["name"])
+
+    def identity(self, *, fresh: bool = False) -> TrackerIdentity:
+        return which(self.client, fresh=fresh)
 
     def last_status_change(self, key: str) -> StatusChange | None:
         with understood(f"read the history of {key}"):
@@ -112,7 +116,7 @@ class Watching:
         return "/rest/jira-webhook/1.0/webhooks" if self._new_webhooks else "/rest/webhooks/1.0/webhook"
 
     def webhooks(self) -> list[WebhookRegistration]:
-        found = self.client.send(Call("GET", self._webhooks_path, "list webhooks", mend=_ADMINISTER))
+        found = self.client.send(Call("GET", self._webhooks_path, "list webhooks", mend=_ADMINISTER, guarded=True))
         with understood("list webhooks"):
             return [_registration(each) for each in found]
 
@@ -123,14 +127,15 @@ class Watching:
         else:
             body |= {"filters": {"issue-related-events-section": jql}, "excludeBody": False}
             body |= {"secret": secret} if self.signs_webhooks else {}
-        call = Call("POST", self._webhooks_path, "register a webhook", body=body, mend=_ADMINISTER)
+        path = self._webhooks_path
+        call = Call("POST", path, "register a webhook", body=body, mend=_ADMINISTER, guarded=True)
         answer = self.client.send(call)
         with understood("register a webhook", writes=True):
             return _registration(answer)
 
     def remove_webhook(self, id: str) -> None:
         path = f"{self._webhooks_path}/{{}}"
-        self.client.send(Call("DELETE", path, "remove a webhook", subject=id, mend=_ADMINISTER))
+        self.client.send(Call("DELETE", path, "remove a webhook", subject=id, mend=_ADMINISTER, guarded=True))
 
 
 def _registration(data: Mapping[str, Any]) -> WebhookRegistration:

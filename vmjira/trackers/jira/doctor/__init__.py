@@ -24,6 +24,7 @@ def diagnose(tracker: JiraTracker, rulebook: Rulebook, where: Where = lambda pla
     `where`: file and line of a rule, from the places where it may be written.
     """
     checks: list[Check] = []
+    tracker = tracker.aside()  # deliveries go on, whatever is met here
     try:
         for group in _groups(Known(tracker), asked(rulebook), where):
             checks += _told(group)

@@ -46,7 +46,7 @@ def token(known: Known) -> Iterator[Check]:
         yield Check(True, "Jira does not tell when our token expires: on Cloud after a year at the latest")
         return
     try:
-        found = tracker.client.send(Call("GET", "/rest/pat/latest/tokens", "read our tokens"))
+        found = tracker.client.send(Call("GET", "/rest/pat/latest/tokens", "read our tokens", guarded=True))
     except (Refusal, TrackerUnavailable):
         yield Check(True, "this version of Jira does not tell when our token expires: by default after a year")
         return
