@@ -109,7 +109,7 @@ def of_rules(base: Base, outcome: Outcome | None, rulebook: Rulebook, before: Ru
         "exceeds": rules_exceeded(plan, base.tickets, before, rulebook),
         "notes": notes(before, rulebook),
         "tickets": _tickets(plan, base.tickets),
-        "moves": _moves(outcome, base, rulebook, before) if outcome else _listed([], findings=0, hosts=0),
+        "moves": _moves(outcome, base, rulebook, before) if outcome else _listed([], findings=0, tickets=0),
         "unowned": _unowned(hosts),
         "uncovered": _uncovered(hosts, rulebook),
         "overlaps": _overlaps(hosts, rulebook),
