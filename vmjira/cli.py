@@ -29,6 +29,7 @@ from vmjira.shown import (
     show_tickets,
 )
 from vmjira.shownrules import show_rules_preview
+from vmjira.terminal import never_fail
 from vmjira.trackercommands import doctor, reconcile, webhook
 from vmjira.usercommands import users
 
@@ -43,7 +44,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except VmjiraError as error:
-            err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+            err.print(str(error), style="red", soft_wrap=True)
             sys.exit(1)
 
 
@@ -54,6 +55,7 @@ def main(ctx: click.Context) -> None:
     """Vulnerability tickets that stay true: one per category, IP range and scanning iteration."""
     if ctx.resilient_parsing:
         return
+    never_fail()
     settings = load_settings()
     configure_logging(settings.log)
     ctx.obj = Application(settings)
@@ -97,14 +99,14 @@ def ingest(app: Application, files: Sequence[Path], wait: bool, as_json: bool) -
         with app.reader(lambda done, total: progress.update(task, completed=done, total=total or None)) as read:
             report = flow.ingest(app.outside, files, read, app.load_rules)
     if report.rules:
-        err.print(report.rules, markup=False, highlight=False, soft_wrap=True)
+        err.print(report.rules, soft_wrap=True)
     waiting = _deliver(app) if wait else []
     if as_json:
         print_json({"scans": report.scans, "refused": report.refused, "operations": report.operations})
     else:
         for scan in report.scans:
-            out.print(f"{scan['path']}: {scan['outcome']}", markup=False, highlight=False, soft_wrap=True)
-        out.print(f"{len(report.operations)} operations planned", highlight=False)
+            out.print(f"{scan['path']}: {scan['outcome']}", soft_wrap=True)
+        out.print(f"{len(report.operations)} operations planned")
     _fail([*(each["reason"] for each in report.refused), *waiting])
 
 
@@ -235,7 +237,7 @@ def _operation_command(name: str, flow_name: str, text: str) -> None:
             from vmjira.flows.ingest import settle
 
             settle(app.outside)
-        out.print(f"{len(done)} operations: {name}", highlight=False)
+        out.print(f"{len(done)} operations: {name}")
 
 
 _operation_command("retry", "retry", "Deliver refused operations again (by id, plan or ticket; all if none is given).")
@@ -257,7 +259,7 @@ def replay(app: Application, check: bool) -> None:
     flow.mend(app.outside, rebuilt, wrong)
     out.print(
         "mended: " + ", ".join(wrong) if wrong else "the ledger is exactly what its scans say",
-        highlight=False, soft_wrap=True,
+        soft_wrap=True,
     )  # fmt: skip
 
 
