@@ -82,6 +82,7 @@ def _some(x: str) -> dict[str, Any]:
             "untaken": _listed(
                 {"family": x, "findings": 1, "hosts": 1, "severities": {"high": 1}, "where": x}, findings=1
             ),
+            "unguarded": {**_listed({"words": x}), "off": False},
         },
         "history": [{
             "since": "2026-06-01", "until": None, "digest": "abc", "how": x, "released_by": x,
@@ -92,6 +93,8 @@ def _some(x: str) -> dict[str, Any]:
 
 SHOWN: dict[str, Callable[[Terminal, dict[str, Any]], None]] = {
     "show_inspection": lambda out, some: shown.show_inspection(out, [some["inspection"]]),
+    "show_hints": lambda out, some: shown.show_hints(out, [{"path": some["inspection"]["path"], "hints": ["do"]}]),
+    "show_held": lambda out, some: shown.show_held(out, some["adoption"]["not_believed"]),
     "show_adoption": lambda out, some: shown.show_adoption(out, some["adoption"], done=False),
     "show_tickets": lambda out, some: shown.show_tickets(out, [some["ticket"]]),
     "show_ticket": lambda out, some: shown.show_ticket(out, some["ticket"]),

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.progress import Progress
@@ -23,6 +23,8 @@ from vmjira.settings import load_settings
 from vmjira.shown import (
     show_acceptances,
     show_explanation,
+    show_held,
+    show_hints,
     show_inspection,
     show_operations,
     show_ticket,
@@ -32,6 +34,9 @@ from vmjira.shownrules import show_rules_preview
 from vmjira.terminal import never_fail
 from vmjira.trackercommands import doctor, reconcile, webhook
 from vmjira.usercommands import users
+
+if TYPE_CHECKING:
+    from vmjira.domain.frames import Scan
 
 #: Operations that a person is shown one by one; a program gets all.
 MANY = 100
@@ -70,17 +75,35 @@ def inspect(app: Application, files: Sequence[Path], as_json: bool) -> None:
     from vmjira.scanners.summary import summary
 
     found, failed = [], []
+    placed = _placed(app)
     with app.reader() as read:
         for file in files:
             try:
-                found += [summary(scan, file) for scan in read(file)]
+                found += [{**summary(scan, file), **placed(scan)} for scan in read(file)]
             except VmjiraError as error:
                 failed.append(str(error))
     if as_json:
         print_json({"files": found})
     else:
         show_inspection(out, found)
+    show_hints(err if as_json else out, found)
     _fail(failed)
+
+
+def _placed(app: Application) -> Callable[[Scan], dict[str, Any]]:
+    """What the rules in the folder leave without range or category; nothing where they cannot be read."""
+    from vmjira.flows.knowledge import enriched, nothing
+    from vmjira.flows.unplaced import alone
+
+    try:
+        rulebook = app.load_rules()
+    except VmjiraError:
+        words = "Ranges and categories were not checked, because the rules cannot be read. Run `vmjira rules check`."
+        err.print(words, style="yellow", soft_wrap=True)
+        return lambda scan: {}
+    with app.store.reading() as unit:
+        base = enriched(nothing(), app.store, unit.enrichment())
+    return lambda scan: alone(base, scan, rulebook)
 
 
 @main.command()
@@ -107,6 +130,7 @@ def ingest(app: Application, files: Sequence[Path], wait: bool, as_json: bool) -
         for scan in report.scans:
             out.print(f"{scan['path']}: {scan['outcome']}", soft_wrap=True)
         out.print(f"{len(report.operations)} operations planned")
+    show_hints(err if as_json else out, report.scans)
     _fail([*(each["reason"] for each in report.refused), *waiting])
 
 
@@ -136,16 +160,22 @@ def plan(app: Application, files: Sequence[Path], preview: bool, as_json: bool) 
 
     Where the rule files were changed, also what moves where and why; with --preview in any case.
     """
-    from vmjira.flows.preview import preview_all
+    from vmjira.flows.preview import preview_in_words
 
     with app.reader() as read:
-        operations, meaning = preview_all(app.outside, files, read, app.load_rules)
+        found = preview_in_words(app.outside, files, read, app.load_rules)
+    show_held(err if as_json else out, found.held)
     if as_json:
-        print_json({"operations": operations, "rules": meaning} if preview else operations)
-        return
-    if preview or meaning["changed"]:
-        show_rules_preview(out, meaning)
-    show_operations(out, operations, at_most=MANY)
+        print_json(
+            {"operations": found.operations, "rules": found.rules, "scans": found.scans, "held": found.held}
+            if preview
+            else found.operations
+        )
+    elif preview or found.rules["changed"]:
+        show_rules_preview(out, found.rules)
+    if not as_json:
+        show_operations(out, found.operations, at_most=MANY)
+    show_hints(err if as_json else out, found.scans)
 
 
 @main.command()

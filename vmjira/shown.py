@@ -32,6 +32,19 @@ def show_inspection(out: Terminal, found: Sequence[Mapping[str, Any]]) -> None:
             out.print(f"{each['path']}: {warning}", style="yellow")
 
 
+def show_hints(out: Terminal, scans: Iterable[Mapping[str, Any]]) -> None:
+    """What a person should know, or do, about each scan beside its numbers: its `hints`."""
+    for each in scans:
+        for hint in each.get("hints", ()):
+            out.print(f"{each['path']}: {hint}", style="yellow", soft_wrap=True)
+
+
+def show_held(out: Terminal, held: Iterable[str]) -> None:
+    """What waits, or would wait, for approval: before anything else is said."""
+    for words in held:
+        out.print(words, style="bold red", soft_wrap=True)
+
+
 def show_adoption(out: Terminal, found: Mapping[str, Any], *, done: bool) -> None:
     """The backlog by range, what it makes, and what follows."""
     cap = f"cap {found['cap']}"
@@ -117,12 +130,18 @@ _HEAD = ("identifier", "key", "status", "closing", "closed_at", "reopened", "pre
 def show_operations(out: Terminal, operations: Sequence[Mapping[str, Any]], *, at_most: int | None = None) -> None:
     columns = ["state", "operation", "ticket", "why", "answer", "id"]
     rows = (
-        [each.get("state", "planned"), each["operation"], each["identifier"], each["reason"], each.get("answer", ""),
+        [_state(each), each["operation"], each["identifier"], each["reason"], each.get("answer", ""),
          each.get("id", "")]
         for each in map(_told, operations[:at_most])
     )  # fmt: skip
     more = "" if at_most is None or len(operations) <= at_most else f" (the first {at_most}; --json prints all)"
     out.print(_table(f"{len(operations)} operations{more}", columns, rows))
+
+
+def _state(operation: Mapping[str, Any]) -> str:
+    """Its own; a planned one may say in its details what it would be."""
+    state = operation.get("state") or operation.get("details", {}).get("state")
+    return str(state or "planned")
 
 
 def _told(operation: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vmjira.domain.unguarded import FEW, OFF
 from vmjira.shown import _table as table
 from vmjira.terminal import Terminal
 
@@ -60,13 +61,19 @@ def show_rules_preview(out: Terminal, said: Mapping[str, Any]) -> None:
             lambda each: [each["family"] or "(none)", each["findings"], each["hosts"],
                           ", ".join(f"{number} {name}" for name, number in each["severities"].items()), each["where"]],
         )  # fmt: skip
-    for note in said["notes"]:
+    for note in [*_unguarded(said["unguarded"]), *said["notes"]]:
         out.print(f"Note: {note}", style="yellow", soft_wrap=True)
     if said["exceeds"]:
         out.print(
             f"More than the limits allow, so a person has to release it: {said['exceeds']}",
             style="bold red", soft_wrap=True,
         )  # fmt: skip
+
+
+def _unguarded(said: Mapping[str, Any]) -> list[str]:
+    words = [OFF] if said["off"] else [each["words"] for each in said["top"][:FEW]]
+    more = said["total"] - FEW
+    return [*words, *([f"The same holds for {more} more ranges and scanners."] if more > 0 else [])]
 
 
 def show_history(out: Terminal, periods: Sequence[Mapping[str, Any]]) -> None:

@@ -71,7 +71,7 @@ def test_plan_keeps_its_shape_for_programs_and_tells_people_what_moves(vmjira: V
     for words in ("2 findings move, out of 1 tickets", "Laboratory", "1 overlaps of networks", "newyork"):
         assert words in said
     both = vmjira.json("plan", "--preview")
-    assert set(both) == {"operations", "rules"} and both["rules"]["moves"]["findings"] == 2
+    assert set(both) == {"operations", "rules", "scans", "held"} and both["rules"]["moves"]["findings"] == 2
 
 
 def test_plan_before_the_first_scan_says_that_edited_rules_move_nothing_yet(vmjira: Vmjira):

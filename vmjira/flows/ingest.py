@@ -24,6 +24,7 @@ from vmjira.flows.knowledge import BEFORE, load
 from vmjira.flows.ports import Conflict, Outside, Unit
 from vmjira.flows.rows import EventRow, ScanRow
 from vmjira.flows.rules import rules_in_force
+from vmjira.flows.unplaced import of_scan
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +95,8 @@ def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[st
             warnings=len(scan.warnings), version=outcome.base.version, operations=len(rows),
         )  # fmt: skip
         doubts = [f"not believed in {trip.range}: {trip.words}" for trip in outcome.trips]
-        return said | {"outcome": "folded", "operations": len(rows), "warnings": [*scan.warnings, *doubts]}
+        said |= {"outcome": "folded", "operations": len(rows), "warnings": [*scan.warnings, *doubts]}
+        return said | of_scan(outcome, scan, rulebook)
 
 
 def settle(outside: Outside) -> list[str]:
