@@ -57,6 +57,13 @@ def test_rules_that_would_be_held_leave_the_next_scan_to_the_rules_in_force(vmji
     ]  # fmt: skip
 
 
+def test_a_category_that_loses_too_few_findings_to_be_held_is_told(vmjira: Vmjira):
+    vmjira.ingest(nessus(vmjira.folder / "a.nessus", week(23), {"10.1.0.1": [SMB, RDP]}))
+    vmjira.write(categories=CATEGORIES.replace("= 'Windows'", "= 'Widnows'"))
+    words = "category 'windows' would take none any more of its 2 open findings; fewer than 10 are not held"
+    assert words in vmjira.run("plan").stdout and "would be held" not in vmjira.run("plan").stdout
+
+
 def test_a_scan_that_would_not_be_believed_is_told_first(vmjira: Vmjira):
     vmjira.ingest(nessus(vmjira.folder / "a.nessus", week(23), MANY))
     file = str(nessus(vmjira.folder / "b.nessus", week(24), dict.fromkeys(MANY, ())))

@@ -14,7 +14,7 @@ from vmjira.domain.breaker import Trip
 from vmjira.domain.classify import identify, merge
 from vmjira.domain.frames import Scan, empty
 from vmjira.domain.iterations import BACKLOG
-from vmjira.domain.limits import rules_exceeded
+from vmjira.domain.limits import not_held, rules_exceeded
 from vmjira.domain.operation import count
 from vmjira.domain.plan import Plan
 from vmjira.domain.preview import UNTAKEN, coverage, notes, overlaps, placed, unowned, untaken, untaken_total
@@ -166,7 +166,7 @@ def of_rules(base: Base, outcome: Outcome | None, rulebook: Rulebook, before: Ru
         "in_force": before.digest,
         "changed": rulebook.digest != before.digest,
         "exceeds": rules_exceeded(plan, base.tickets, before, rulebook),
-        "notes": notes(before, rulebook),
+        "notes": [*notes(before, rulebook), *not_held(plan, base.tickets, rulebook)],
         "tickets": _tickets(plan, base.tickets),
         "moves": _moves(outcome, base, rulebook, before) if outcome else listed([], findings=0, tickets=0),
         "unowned": unowned_json(unowned(hosts)),
