@@ -13,10 +13,10 @@ import polars as pl
 
 from vmjira.domain import ledger
 from vmjira.domain.classify import identify, merge, newest
-from vmjira.domain.frames import CATALOGUE, LEDGER, SEVERITIES, Scan, empty
+from vmjira.domain.frames import LEDGER, SEVERITIES, Scan, empty
 from vmjira.domain.lives import OPEN
 from vmjira.domain.operation import count
-from vmjira.domain.preview import condition, unowned, untaken, untaken_total
+from vmjira.domain.preview import UNTAKEN, condition, unowned, untaken, untaken_total
 from vmjira.domain.rulebook import Rulebook
 from vmjira.flows.foresee import Outcome
 from vmjira.flows.knowledge import HOSTS, NO_RANGE, VULNERABILITIES, Base, lives_of, part_name
@@ -74,9 +74,6 @@ def known(store: Store) -> dict[str, Any]:
     """`unowned`, `untaken` and `hints` of the newest ledger, as JSON values."""
     with store.reading() as unit:
         parts = unit.ledger_parts()
-    paths = lives_of(parts)
-    found = pl.concat([_NOTHING, *(_without_category(store.scan, path) for path in paths)])
-    texts = store.scan(parts[VULNERABILITIES]) if VULNERABILITIES in parts else empty(CATALOGUE).lazy()
     nowhere = _severities(store.scan, parts[NO_RANGE]) if NO_RANGE in parts else {}
     said = {
         "unowned": {
@@ -84,9 +81,39 @@ def known(store: Store) -> dict[str, Any]:
             "findings": sum(nowhere.values()),
             "severities": nowhere,
         },
-        "untaken": untaken_json(_by_family(found, texts)),
+        "untaken": untaken_json(_untaken(store, parts)),
     }
     return {**said, "hints": list(hints(said, ""))}
+
+
+def families(store: Store) -> dict[tuple[str, str], int]:
+    """Open findings in no category, by family ("" if it has none) and severity: all of them."""
+    with store.reading() as unit:
+        rows = _untaken(store, unit.ledger_parts())
+    return {
+        (row["family"] or "", name): row[name] for row in rows.iter_rows(named=True) for name in SEVERITIES if row[name]
+    }
+
+
+def _untaken(store: Store, parts: Mapping[str, str]) -> pl.DataFrame:
+    """UNTAKEN without hosts: a host may be in several parts."""
+    found = pl.concat([_NOTHING, *(_without_category(store.scan, path) for path in lives_of(parts))])
+    if found.is_empty():
+        return empty(UNTAKEN).drop("hosts")
+    checks = store.scan(parts[VULNERABILITIES]).select("scanner", "vulnerability_id", "family")
+    number = pl.col("findings")
+    return (
+        found.lazy()
+        .join(checks, on=_CHECK[:2], how="left")
+        .group_by("family")
+        .agg(
+            number.sum(),
+            *(number.filter(pl.col("severity") == name).sum().alias(name) for name in SEVERITIES),
+            lowest=pl.col("severity").min(),
+        )
+        .sort(*WORST_FIRST, "family", descending=[*(True for _ in SEVERITIES), False])
+        .collect()
+    )
 
 
 _CHECK = ["scanner", "vulnerability_id", "severity"]
@@ -113,23 +140,6 @@ def _severities(scan: Callable[[str], pl.LazyFrame], path: str) -> dict[str, int
     rows = scan(path).filter(OPEN).group_by("severity").agg(findings=pl.len()).collect()
     counts = dict(rows.iter_rows())
     return {name: counts[name] for name in WORST_FIRST if name in counts}
-
-
-def _by_family(found: pl.DataFrame, texts: pl.LazyFrame) -> pl.DataFrame:
-    """UNTAKEN without hosts: a host may be in several parts."""
-    checks = texts.select("scanner", "vulnerability_id", "family")
-    number = pl.col("findings")
-    rows = (
-        found.lazy()
-        .join(checks, on=_CHECK[:2], how="left")
-        .group_by("family")
-        .agg(
-            number.sum(),
-            *(number.filter(pl.col("severity") == name).sum().alias(name) for name in SEVERITIES),
-            lowest=pl.col("severity").min(),
-        )
-    )
-    return rows.sort(*WORST_FIRST, "family", descending=[*(True for _ in SEVERITIES), False]).collect()
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
