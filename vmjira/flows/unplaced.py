@@ -97,7 +97,7 @@ def families(store: Store) -> dict[tuple[str, str], int]:
 
 def _untaken(store: Store, parts: Mapping[str, str]) -> pl.DataFrame:
     """UNTAKEN without hosts: a host may be in several parts."""
-    found = pl.concat([_NOTHING, *(_without_category(store.scan, path) for path in lives_of(parts))])
+    found = _of_all(store.scan, tuple(lives_of(parts)))
     if found.is_empty():
         return empty(UNTAKEN).drop("hosts")
     checks = store.scan(parts[VULNERABILITIES]).select("scanner", "vulnerability_id", "family")
@@ -119,6 +119,12 @@ def _untaken(store: Store, parts: Mapping[str, str]) -> pl.DataFrame:
 _CHECK = ["scanner", "vulnerability_id", "severity"]
 _NOTHING = empty(LEDGER).select(*_CHECK, findings=pl.lit(0, pl.UInt32))
 _NO_HOSTS = pl.DataFrame(schema={"host": pl.String(), "ip": pl.String(), "range": pl.String()})
+
+
+@lru_cache(maxsize=4)
+def _of_all(scan: Callable[[str], pl.LazyFrame], paths: tuple[str, ...]) -> pl.DataFrame:
+    rows = pl.concat([_NOTHING, *(_without_category(scan, path) for path in paths)])
+    return rows.group_by(_CHECK).agg(pl.col("findings").sum())
 
 
 @lru_cache(maxsize=4096)
