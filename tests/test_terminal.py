@@ -93,6 +93,9 @@ def _some(x: str) -> dict[str, Any]:
 
 SHOWN: dict[str, Callable[[Terminal, dict[str, Any]], None]] = {
     "show_inspection": lambda out, some: shown.show_inspection(out, [some["inspection"]]),
+    "show_ingested": lambda out, some: shown.show_ingested(
+        out, [some["inspection"] | {"outcome": some["adoption"]["exceeds"]}], 1
+    ),
     "show_hints": lambda out, some: shown.show_hints(out, [{"path": some["inspection"]["path"], "hints": ["do"]}]),
     "show_held": lambda out, some: shown.show_held(out, some["adoption"]["not_believed"]),
     "show_adoption": lambda out, some: shown.show_adoption(out, some["adoption"], done=False),

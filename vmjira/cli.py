@@ -25,6 +25,7 @@ from vmjira.shown import (
     show_explanation,
     show_held,
     show_hints,
+    show_ingested,
     show_inspection,
     show_operations,
     show_ticket,
@@ -127,9 +128,7 @@ def ingest(app: Application, files: Sequence[Path], wait: bool, as_json: bool) -
     if as_json:
         print_json({"scans": report.scans, "refused": report.refused, "operations": report.operations})
     else:
-        for scan in report.scans:
-            out.print(f"{scan['path']}: {scan['outcome']}", soft_wrap=True)
-        out.print(f"{len(report.operations)} operations planned")
+        show_ingested(out, report.scans, len(report.operations))
     show_hints(err if as_json else out, report.scans)
     _fail([*(each["reason"] for each in report.refused), *waiting])
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import JustifyMethod
 from rich.table import Table
 
+from vmjira.domain.operation import count
 from vmjira.terminal import Terminal
 
 
@@ -30,6 +31,14 @@ def show_inspection(out: Terminal, found: Sequence[Mapping[str, Any]]) -> None:
     for each in found:
         for warning in each["warnings"]:
             out.print(f"{each['path']}: {warning}", style="yellow")
+
+
+def show_ingested(out: Terminal, scans: Iterable[Mapping[str, Any]], operations: int) -> None:
+    for each in scans:
+        out.print(f"{each['path']}: {each['outcome']}", soft_wrap=True)
+        for warning in each.get("warnings", ()):
+            out.print(f"{each['path']}: {warning}", style="yellow", soft_wrap=True)
+    out.print(f"{count(operations, 'operation')} planned")
 
 
 def show_hints(out: Terminal, scans: Iterable[Mapping[str, Any]]) -> None:
@@ -210,7 +219,7 @@ def show_fetched(out: Terminal, done: Sequence[Any]) -> None:
         if not each.taken:
             out.print(f"{each.scanner}: nothing new", soft_wrap=True)
     operations = sum(len(each.operations) for each in done)
-    out.print(f"{operations} operations planned")
+    out.print(f"{count(operations, 'operation')} planned")
 
 
 def show_webhooks(out: Terminal, found: Iterable[Any]) -> None:

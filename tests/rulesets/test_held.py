@@ -29,9 +29,10 @@ def test_a_plan_over_the_limits_would_be_held_and_is_then(vmjira: Vmjira):
     )
     assert states(vmjira, file) == {("create", "held"): 2}
     assert " held " in vmjira.run("plan", file).stdout
-    vmjira.run("ingest", file)
+    held = "2 changes are waiting for approval. Review with `vmjira operations list`"
+    assert f"{held}: 2 tickets to create, limits.create is 1" in vmjira.run("ingest", file).stdout
     assert {row["state"] for row in vmjira.json("operations", "list")} == {"held"}
-    assert first_line(vmjira) == "2 changes are waiting for approval already. Review with `vmjira operations list`"
+    assert first_line(vmjira) == held
     assert states(vmjira) == {("create", "held"): 2}
 
 
@@ -70,6 +71,7 @@ def test_a_scan_that_would_not_be_believed_is_told_first(vmjira: Vmjira):
     assert first_line(vmjira, file).startswith(
         "b.nessus would not be believed in boston, so nothing there would count as fixed: 24 of "
     )
+    assert "b.nessus: not believed in boston: 24 of 36 findings" in vmjira.run("ingest", file).stdout
 
 
 # --- where the loss check does not apply ------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from vmjira.domain.classify import identify, merge
 from vmjira.domain.frames import Scan, empty
 from vmjira.domain.iterations import BACKLOG
 from vmjira.domain.limits import not_held, rules_exceeded
-from vmjira.domain.operation import count
 from vmjira.domain.plan import Plan
 from vmjira.domain.preview import UNTAKEN, coverage, notes, overlaps, placed, unowned, untaken, untaken_total
 from vmjira.domain.rulebook import Rulebook
@@ -38,6 +37,7 @@ from vmjira.flows.ports import Outside
 from vmjira.flows.rows import OperationRow
 from vmjira.flows.rules import read_rules
 from vmjira.flows.unplaced import TOP, listed, of_scan, unowned_json, untaken_json
+from vmjira.flows.waiting import waiting_for_approval
 
 
 def preview(
@@ -86,10 +86,7 @@ def preview_in_words(
         outcome = foresee_rules(base, rulebook, words, at=outside.clock(), before=before)
     found = Preview([_waiting(row, base) for row in waiting], of_rules(base, outcome, rulebook, before))
     if held := sum(row.state == "held" for row in waiting):
-        verb = "is" if held == 1 else "are"
-        found.held.append(
-            f"{count(held, 'change')} {verb} waiting for approval already. Review with `vmjira operations list`"
-        )
+        found.held.append(waiting_for_approval(held))
     planned: list[dict[str, Any]] = []
     if outcome:
         planned += _planned(outcome.plan, found.rules["exceeds"])
