@@ -12,7 +12,7 @@ import polars as pl
 from vmjira.domain import unguarded
 from vmjira.domain.breaker import Trip
 from vmjira.domain.classify import identify, merge
-from vmjira.domain.frames import Scan, empty
+from vmjira.domain.frames import MOVES, Scan, empty
 from vmjira.domain.iterations import BACKLOG
 from vmjira.domain.limits import not_held, rules_exceeded
 from vmjira.domain.plan import Plan
@@ -157,14 +157,21 @@ def of_rules(base: Base, outcome: Outcome | None, rulebook: Rulebook, before: Ru
     after = outcome.base if outcome else base
     known_hosts = after.part(HOSTS)
     hosts = placed(known_hosts, rulebook)
-    plan = outcome.plan if outcome else Plan()
+    plan, tickets = (outcome.plan, outcome.before) if outcome else (Plan(), base.tickets)
     return {
         "digest": rulebook.digest,
         "in_force": before.digest,
         "changed": rulebook.digest != before.digest,
-        "exceeds": rules_exceeded(plan, base.tickets, before, rulebook),
-        "notes": [*notes(before, rulebook), *not_held(plan, base.tickets, rulebook)],
-        "tickets": _tickets(plan, base.tickets),
+        "exceeds": rules_exceeded(
+            plan,
+            outcome.before if outcome else base.tickets,
+            before,
+            rulebook,
+            outcome.moves if outcome else empty(MOVES),
+        ),
+        "notes": [*notes(before, rulebook), *not_held(plan, tickets, rulebook)],
+        "tickets": _tickets(plan, tickets),
+        "renamed": dict(outcome.renaming.categories) | dict(outcome.renaming.ranges) if outcome else {},
         "moves": _moves(outcome, base, rulebook, before) if outcome else listed([], findings=0, tickets=0),
         "unowned": unowned_json(unowned(hosts)),
         "uncovered": _uncovered(hosts, rulebook),
