@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.progress import Progress
@@ -25,14 +25,21 @@ from vmjira.settings import load_settings
 from vmjira.shown import (
     show_acceptances,
     show_explanation,
+    show_held,
+    show_hints,
+    show_ingested,
     show_inspection,
     show_operations,
     show_ticket,
 )
 from vmjira.shownrules import show_rules_preview
+from vmjira.terminal import never_fail
 from vmjira.ticketscommand import tickets
 from vmjira.trackercommands import doctor, reconcile, webhook
 from vmjira.usercommands import users
+
+if TYPE_CHECKING:
+    from vmjira.domain.frames import Scan
 
 #: Operations that a person is shown one by one; a program gets all.
 MANY = 100
@@ -45,7 +52,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except VmjiraError as error:
-            err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+            err.print(str(error), style="red", soft_wrap=True)
             sys.exit(1)
 
 
@@ -56,6 +63,7 @@ def main(ctx: click.Context) -> None:
     """Vulnerability tickets that stay true: one per category, IP range and scanning iteration."""
     if ctx.resilient_parsing:
         return
+    never_fail()
     settings = load_settings()
     configure_logging(settings.log)
     ctx.obj = Application(settings)
@@ -70,17 +78,35 @@ def inspect(app: Application, files: Sequence[Path], as_json: bool) -> None:
     from vmjira.scanners.summary import summary
 
     found, failed = [], []
+    placed = _placed(app)
     with app.reader() as read:
         for file in files:
             try:
-                found += [summary(scan, file) for scan in read(file)]
+                found += [{**summary(scan, file), **placed(scan)} for scan in read(file)]
             except VmjiraError as error:
                 failed.append(str(error))
     if as_json:
         print_json({"files": found})
     else:
         show_inspection(out, found)
+    show_hints(err if as_json else out, found)
     _fail(failed)
+
+
+def _placed(app: Application) -> Callable[[Scan], dict[str, Any]]:
+    """What the rules in the folder leave without range or category; nothing where they cannot be read."""
+    from vmjira.flows.knowledge import enriched, nothing
+    from vmjira.flows.unplaced import alone
+
+    try:
+        rulebook = app.load_rules()
+    except VmjiraError:
+        words = "Ranges and categories were not checked, because the rules cannot be read. Run `vmjira rules check`."
+        err.print(words, style="yellow", soft_wrap=True)
+        return lambda scan: {}
+    with app.store.reading() as unit:
+        base = enriched(nothing(), app.store, unit.enrichment())
+    return lambda scan: alone(base, scan, rulebook)
 
 
 @main.command()
@@ -99,14 +125,13 @@ def ingest(app: Application, files: Sequence[Path], wait: bool, as_json: bool) -
         with app.reader(lambda done, total: progress.update(task, completed=done, total=total or None)) as read:
             report = flow.ingest(app.outside, files, read, app.load_rules)
     if report.rules:
-        err.print(report.rules, markup=False, highlight=False, soft_wrap=True)
+        err.print(report.rules, soft_wrap=True)
     waiting = deliver(app) if wait else []
     if as_json:
         print_json({"scans": report.scans, "refused": report.refused, "operations": report.operations})
     else:
-        for scan in report.scans:
-            out.print(f"{scan['path']}: {scan['outcome']}", markup=False, highlight=False, soft_wrap=True)
-        out.print(f"{len(report.operations)} operations planned", highlight=False)
+        show_ingested(out, report.scans, len(report.operations))
+    show_hints(err if as_json else out, report.scans)
     _fail([*(each["reason"] for each in report.refused), *waiting])
 
 
@@ -120,16 +145,22 @@ def plan(app: Application, files: Sequence[Path], preview: bool, as_json: bool) 
 
     Where the rule files were changed, also what moves where and why; with --preview in any case.
     """
-    from vmjira.flows.preview import preview_all
+    from vmjira.flows.preview import preview_in_words
 
     with app.reader() as read:
-        operations, meaning = preview_all(app.outside, files, read, app.load_rules)
+        found = preview_in_words(app.outside, files, read, app.load_rules)
+    show_held(err if as_json else out, found.held)
     if as_json:
-        print_json({"operations": operations, "rules": meaning} if preview else operations)
-        return
-    if preview or meaning["changed"]:
-        show_rules_preview(out, meaning)
-    show_operations(out, operations, at_most=MANY)
+        print_json(
+            {"operations": found.operations, "rules": found.rules, "scans": found.scans, "held": found.held}
+            if preview
+            else found.operations
+        )
+    elif preview or found.rules["changed"]:
+        show_rules_preview(out, found.rules)
+    if not as_json:
+        show_operations(out, found.operations, at_most=MANY)
+    show_hints(err if as_json else out, found.scans)
 
 
 @main.command()
@@ -214,7 +245,7 @@ def _operation_command(name: str, flow_name: str, text: str) -> None:
 
             settle(app.outside)
             deleted.settle(app.outside)
-        out.print(f"{len(done)} operations: {name}", highlight=False)
+        out.print(f"{len(done)} operations: {name}")
 
 
 _operation_command("retry", "retry", "Deliver refused operations again (by id, plan or ticket; all if none is given).")
@@ -236,7 +267,7 @@ def replay(app: Application, check: bool) -> None:
     flow.mend(app.outside, rebuilt, wrong)
     out.print(
         "mended: " + ", ".join(wrong) if wrong else "the ledger is exactly what its scans say",
-        highlight=False, soft_wrap=True,
+        soft_wrap=True,
     )  # fmt: skip
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from vmjira.bootstrap import Application
+from vmjira.terminal import Terminal
 
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 #: Where nobody looks at a terminal, tables are wide: what reads them wants whole words.
-out, err = Console(width=None if sys.stdout.isatty() else 200), Console(stderr=True)
+out, err = Terminal(width=None if sys.stdout.isatty() else 200), Terminal(stderr=True)
 pass_app = click.make_pass_decorator(Application)
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from vmjira.bootstrap import Application, configure_logging
 from vmjira.domain.rulebook import TicketRules
@@ -33,13 +33,14 @@ from vmjira.sandbox import wsgi
 from vmjira.sandbox.campaign import story, write_campaign
 from vmjira.sandbox.seed import TOKENS
 from vmjira.settings import NAMES, load_settings
+from vmjira.terminal import Terminal
 from vmjira.trackers.jira import JiraSettings, Secret, connect
 
 OFFICES = 3
 #: The week (from 0) in which Boston's administrators say that all is patched.
 CLAIM = 2
 Process = subprocess.Popen[bytes]
-out = Console(highlight=False)
+out = Terminal()
 
 
 def run(folder: Path, *, weeks: int, once: bool) -> None:
@@ -64,7 +65,7 @@ def run(folder: Path, *, weeks: int, once: bool) -> None:
         _sandbox_call(jira, "POST", "webhooks", _webhook(web, environ))
         first = None
         for week, line in enumerate(story(weeks)):
-            out.print(f"[bold]Week {week + 1}[/] {line}")
+            out.print(Text.assemble((f"Week {week + 1}", "bold"), f" {line}"))
             saturday = datetime.combine(start + timedelta(weeks=week, days=5), time(12), UTC)
             _sandbox_call(jira, "PUT", "clock", {"now": saturday.isoformat()})
             with app.reader() as read:
@@ -79,7 +80,7 @@ def run(folder: Path, *, weeks: int, once: bool) -> None:
             if week == CLAIM:
                 said = _claim(app, jira, running)
             for problem in said:
-                out.print(f"    {problem}", style="yellow", markup=False)
+                out.print(f"    {problem}", style="yellow")
             if week == CLAIM + 1:
                 out.print(f"    reopened, because their hosts are not mended: {_reopened(app)}")
         _where_to_look(app, web, jira, first or 0.0, folder)

@@ -16,6 +16,7 @@ from vmjira.errors import VmjiraError
 from vmjira.flows.fetch import Fetched
 from vmjira.flows.sources import RemoteScan
 from vmjira.shown import show_checks, show_fetched, show_scanners
+from vmjira.terminal import visible
 
 
 @click.group()
@@ -85,7 +86,7 @@ def _fetch(app: Application, chosen: Sequence[Scanner]) -> tuple[list[Fetched], 
             progress.reset(task, description=scanner.id, total=None)
 
             def hear(scan: RemoteScan, came: int, total: int, scanner: Scanner = scanner) -> None:
-                about = f"{scanner.id}: {scan.name}"
+                about = visible(f"{scanner.id}: {scan.name}")
                 progress.update(task, description=about, completed=came, total=total or None)
 
             try:

@@ -5,33 +5,56 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, JustifyMethod
-from rich.markup import escape
+from rich.console import JustifyMethod
 from rich.table import Table
+
+from vmjira.domain.operation import count
+from vmjira.terminal import Terminal
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Everything in it is from outside, so nothing in it is markup."""
+    """To be printed on a `Terminal`, which takes nothing in it for markup."""
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
         numeric = column.startswith("#")
         justify: JustifyMethod = "right" if numeric else "left"
         table.add_column(column.lstrip("#"), justify=justify, overflow="fold", no_wrap=column == "ticket")
     for row in rows:
-        table.add_row(*("" if value is None else escape(str(value)) for value in row))
+        table.add_row(*("" if value is None else str(value) for value in row))
     return table
 
 
-def show_inspection(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
+def show_inspection(out: Terminal, found: Sequence[Mapping[str, Any]]) -> None:
     columns = ["file", "format", "finished", "#hosts", "#with credentials", "#records", "#findings", "#vulnerabilities"]
     keys = ["path", "format", "finished_at", "hosts", "authenticated_hosts", "records", "findings", "vulnerabilities"]
     out.print(_table("Scans", columns, ([each[key] for key in keys] for each in found)))
     for each in found:
         for warning in each["warnings"]:
-            out.print(f"{each['path']}: {warning}", style="yellow", markup=False, highlight=False)
+            out.print(f"{each['path']}: {warning}", style="yellow")
 
 
-def show_adoption(out: Console, found: Mapping[str, Any], *, done: bool) -> None:
+def show_ingested(out: Terminal, scans: Iterable[Mapping[str, Any]], operations: int) -> None:
+    for each in scans:
+        out.print(f"{each['path']}: {each['outcome']}", soft_wrap=True)
+        for warning in each.get("warnings", ()):
+            out.print(f"{each['path']}: {warning}", style="yellow", soft_wrap=True)
+    out.print(f"{count(operations, 'operation')} planned")
+
+
+def show_hints(out: Terminal, scans: Iterable[Mapping[str, Any]]) -> None:
+    """What a person should know, or do, about each scan beside its numbers: its `hints`."""
+    for each in scans:
+        for hint in each.get("hints", ()):
+            out.print(f"{each['path']}: {hint}", style="yellow", soft_wrap=True)
+
+
+def show_held(out: Terminal, held: Iterable[str]) -> None:
+    """What waits, or would wait, for approval: before anything else is said."""
+    for words in held:
+        out.print(words, style="bold red", soft_wrap=True)
+
+
+def show_adoption(out: Terminal, found: Mapping[str, Any], *, done: bool) -> None:
     """The backlog by range, what it makes, and what follows."""
     cap = f"cap {found['cap']}"
     columns = ["range", "#hosts", "#vulnerable", "#findings", "#in no category", "#cells",
@@ -58,7 +81,7 @@ def show_adoption(out: Console, found: Mapping[str, Any], *, done: bool) -> None
     )
     if not done:
         words.append("Nothing was stored or sent. `adoption` in policy.yaml chooses the mode.")
-    out.print("\n".join(words), markup=False, highlight=False, soft_wrap=True)
+    out.print("\n".join(words), soft_wrap=True)
 
 
 _ADOPTION = {
@@ -69,7 +92,7 @@ _ADOPTION = {
 }
 
 
-def show_tickets(out: Console, tickets: Sequence[Mapping[str, Any]]) -> None:
+def show_tickets(out: Terminal, tickets: Sequence[Mapping[str, Any]]) -> None:
     columns = [
         "ticket",
         "key",
@@ -96,7 +119,7 @@ def _ending(ticket: Mapping[str, Any]) -> str:
     return "verified" if ticket["verified"] else "settled" if ticket["settled"] else ""
 
 
-def show_ticket(out: Console, ticket: Mapping[str, Any]) -> None:
+def show_ticket(out: Terminal, ticket: Mapping[str, Any]) -> None:
     out.print(_table(ticket["title"], ["", ""], [(name, ticket[name]) for name in _HEAD]))
     out.print(_table("Hosts at its iteration", list(ticket["then"]), [list(ticket["then"].values())]))
     ending = f": {said}" if (said := _ending(ticket)) else ""
@@ -119,15 +142,21 @@ def show_ticket(out: Console, ticket: Mapping[str, Any]) -> None:
 _HEAD = ("identifier", "key", "status", "closing", "closed_at", "reopened", "previous", "next")
 
 
-def show_operations(out: Console, operations: Sequence[Mapping[str, Any]], *, at_most: int | None = None) -> None:
+def show_operations(out: Terminal, operations: Sequence[Mapping[str, Any]], *, at_most: int | None = None) -> None:
     columns = ["state", "operation", "ticket", "why", "answer", "id"]
     rows = (
-        [each.get("state", "planned"), each["operation"], each["identifier"], each["reason"], each.get("answer", ""),
+        [_state(each), each["operation"], each["identifier"], each["reason"], each.get("answer", ""),
          each.get("id", "")]
         for each in map(_told, operations[:at_most])
     )  # fmt: skip
     more = "" if at_most is None or len(operations) <= at_most else f" (the first {at_most}; --json prints all)"
     out.print(_table(f"{len(operations)} operations{more}", columns, rows))
+
+
+def _state(operation: Mapping[str, Any]) -> str:
+    """Its own; a planned one may say in its details what it would be."""
+    state = operation.get("state") or operation.get("details", {}).get("state")
+    return str(state or "planned")
 
 
 def _told(operation: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -137,13 +166,13 @@ def _told(operation: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**operation, "answer": "; ".join(filter(None, [operation.get("answer", ""), *said]))} if said else operation
 
 
-def show_acceptances(out: Console, acceptances: Sequence[Mapping[str, Any]], summary: str) -> None:
+def show_acceptances(out: Terminal, acceptances: Sequence[Mapping[str, Any]], summary: str) -> None:
     columns = ["until", "#days left", "state", "what", "why", "accepted by", "#findings"]
     keys = ["until", "days_left", "state", "scope", "reason", "approver", "findings"]
     out.print(_table(summary, columns, ([each[key] for key in keys] for each in acceptances)))
 
 
-def show_findings(out: Console, findings: Sequence[Any]) -> None:
+def show_findings(out: Terminal, findings: Sequence[Any]) -> None:
     """What is wrong comes last, where people look."""
     ordered = sorted(findings, key=lambda each: not each.ok)
     wrong = sum(not each.ok for each in findings)
@@ -151,14 +180,14 @@ def show_findings(out: Console, findings: Sequence[Any]) -> None:
     out.print(_table(f"Doctor: {len(findings)} checks, {wrong} wrong", ["", "what", "rule", "how to mend it"], rows))
 
 
-def show_drift(out: Console, report: Any) -> None:
+def show_drift(out: Terminal, report: Any) -> None:
     since = f"since {report.since:%Y-%m-%d %H:%M} UTC" if report.since else "for the first time"
     rows = ((each.ticket, each.key, each.what, each.done) for each in report.drifts)
     title = f"Reconciled {since}: {report.read} tickets read, {len(report.drifts)} differences"
     out.print(_table(title, ["ticket", "key", "what differs", "what is done"], rows))
 
 
-def show_scanners(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
+def show_scanners(out: Terminal, found: Sequence[Mapping[str, Any]]) -> None:
     columns = ["scanner", "type", "fetch", "last run", "next run", "last scan", "#scans", "#refused", ""]
     rows = (
         [each["id"], each["type"], each["fetch"], _run(each["last_run"]), _moment(each["next_run"]),
@@ -170,7 +199,7 @@ def show_scanners(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
     for each in found:
         for scan in each["refused"]:
             about = f"{each['id']}: {scan['name']} (id {scan['id']}) was refused: {scan['why']}"
-            out.print(about, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            out.print(about, style="yellow", soft_wrap=True)
 
 
 def _run(run: Mapping[str, Any] | None) -> str:
@@ -181,30 +210,30 @@ def _moment(moment: str | None) -> str:
     return (moment or "")[:16].replace("T", " ")
 
 
-def show_checks(out: Console, scanner: str, checks: Sequence[Any]) -> None:
+def show_checks(out: Terminal, scanner: str, checks: Sequence[Any]) -> None:
     rows = (("ok" if each.ok else "!!", each.what, "" if each.ok else each.how) for each in checks)
     wrong = sum(not each.ok for each in checks)
     out.print(_table(f"{scanner}: {len(checks)} checks, {wrong} wrong", ["", "what", "how to mend it"], rows))
 
 
-def show_fetched(out: Console, done: Sequence[Any]) -> None:
+def show_fetched(out: Terminal, done: Sequence[Any]) -> None:
     for each in done:
         for row in each.taken:
-            out.print(f"{each.scanner}: {row.name}: {row.outcome}", markup=False, highlight=False, soft_wrap=True)
+            out.print(f"{each.scanner}: {row.name}: {row.outcome}", soft_wrap=True)
         for why in each.passed_over:
-            out.print(f"{each.scanner}: not taken: {why}", markup=False, highlight=False, soft_wrap=True)
+            out.print(f"{each.scanner}: not taken: {why}", soft_wrap=True)
         if not each.taken:
-            out.print(f"{each.scanner}: nothing new", markup=False, highlight=False, soft_wrap=True)
+            out.print(f"{each.scanner}: nothing new", soft_wrap=True)
     operations = sum(len(each.operations) for each in done)
-    out.print(f"{operations} operations planned", highlight=False)
+    out.print(f"{count(operations, 'operation')} planned")
 
 
-def show_webhooks(out: Console, found: Iterable[Any]) -> None:
+def show_webhooks(out: Terminal, found: Iterable[Any]) -> None:
     rows = ((each.id, each.name, each.url, ", ".join(each.events), each.jql) for each in found)
     out.print(_table("Webhooks in Jira", ["id", "name", "address", "events", "filter"], rows))
 
 
-def show_explanation(out: Console, found: Mapping[str, Any]) -> None:
+def show_explanation(out: Terminal, found: Mapping[str, Any]) -> None:
     out.print(_table(f"Host {found['host']}", ["", ""], _lines(found["known"])))
     for each in found["findings"]:
         out.print(_table(f"{each['vulnerability_id']}: {each['title']}", ["", ""], _lines(each)))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-
+from vmjira.domain.unguarded import FEW, OFF
 from vmjira.shown import _table as table
+from vmjira.terminal import Terminal
 
 _NO_CATEGORY, _NO_RANGE = "(no category)", "(no range)"
 
 
-def show_rules_preview(out: Console, said: Mapping[str, Any]) -> None:
+def show_rules_preview(out: Terminal, said: Mapping[str, Any]) -> None:
     """Tables of `flows.preview.of_rules`: only those that have anything to say."""
     if said["changed"]:
         tickets = said["tickets"]
@@ -61,16 +61,22 @@ def show_rules_preview(out: Console, said: Mapping[str, Any]) -> None:
             lambda each: [each["family"] or "(none)", each["findings"], each["hosts"],
                           ", ".join(f"{number} {name}" for name, number in each["severities"].items()), each["where"]],
         )  # fmt: skip
-    for note in said["notes"]:
-        out.print(f"Note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for note in [*_unguarded(said["unguarded"]), *said["notes"]]:
+        out.print(f"Note: {note}", style="yellow", soft_wrap=True)
     if said["exceeds"]:
         out.print(
             f"More than the limits allow, so a person has to release it: {said['exceeds']}",
-            style="bold red", markup=False, highlight=False, soft_wrap=True,
+            style="bold red", soft_wrap=True,
         )  # fmt: skip
 
 
-def show_history(out: Console, periods: Sequence[Mapping[str, Any]]) -> None:
+def _unguarded(said: Mapping[str, Any]) -> list[str]:
+    words = [OFF] if said["off"] else [each["words"] for each in said["top"][:FEW]]
+    more = said["total"] - FEW
+    return [*words, *([f"The same holds for {more} more ranges and scanners."] if more > 0 else [])]
+
+
+def show_history(out: Terminal, periods: Sequence[Mapping[str, Any]]) -> None:
     rows = (
         [each["since"][:16], (each["until"] or "")[:16] or "in force", each["digest"][:12], each["how"],
          each["released_by"], "\n".join(map(_edited, each["files"]))]
@@ -85,7 +91,7 @@ def _edited(file: Mapping[str, Any]) -> str:
     return f"{file['file']} +{file['added']} -{file['removed']}{who}"
 
 
-def _list(out: Console, title: str, columns: list[str], listed: Mapping[str, Any], row: Any) -> None:
+def _list(out: Terminal, title: str, columns: list[str], listed: Mapping[str, Any], row: Any) -> None:
     shown = listed["top"]
     more = f" (the first {len(shown)} of {listed['total']} lines)" if len(shown) < listed["total"] else ""
     out.print(table(title + more, columns, map(row, shown)))

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
-from rich.console import Console
 
 from tests.rescan.world import A, B, C, World, found
 from tests.web.conftest import web_of
 from vmjira.errors import ScannerUnavailable
 from vmjira.flows.present import one_ticket
 from vmjira.shown import show_ticket
+from vmjira.terminal import Terminal
 
 TICKET = "windows.boston.2026-W23"
 
@@ -108,5 +108,5 @@ def test_why_nothing_can_be_done_is_shown(world: World, web: FlaskClient) -> Non
 
 def shown(ticket: Any) -> str:
     out = StringIO()
-    show_ticket(Console(file=out, width=200), ticket)
+    show_ticket(Terminal(file=out, width=200), ticket)
     return out.getvalue()

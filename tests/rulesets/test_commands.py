@@ -71,7 +71,16 @@ def test_plan_keeps_its_shape_for_programs_and_tells_people_what_moves(vmjira: V
     for words in ("2 findings move, out of 1 tickets", "Laboratory", "1 overlaps of networks", "newyork"):
         assert words in said
     both = vmjira.json("plan", "--preview")
-    assert set(both) == {"operations", "rules"} and both["rules"]["moves"]["findings"] == 2
+    assert set(both) == {"operations", "rules", "scans", "held"} and both["rules"]["moves"]["findings"] == 2
+
+
+def test_plan_before_the_first_scan_says_that_edited_rules_move_nothing_yet(vmjira: Vmjira):
+    vmjira.ingest()  # the first rules come into force; there is no scan yet
+    vmjira.write(ranges=RANGES + LAB)
+    assert "0 findings move" in vmjira.run("plan").stdout and vmjira.json("plan") == []
+    moves = vmjira.json("plan", "--preview")["rules"]["moves"]
+    assert moves == {"findings": 0, "tickets": 0, "total": 0, "top": []}
+    assert "0 operations" in vmjira.run("plan", "--preview").stdout
 
 
 def test_history_tells_when_which_rules_were_in_force_and_diff_what_they_changed(vmjira: Vmjira):

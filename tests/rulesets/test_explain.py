@@ -7,12 +7,12 @@ import json
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from tests.flows.scans import RDP, SMB, Flaw, week
 from tests.flows.world import CATEGORIES, POLICY, RANGES, World
 from vmjira.flows.explain import explain
 from vmjira.shown import show_explanation
+from vmjira.terminal import Terminal
 
 LAB = "  - {id: lab, title: Laboratory, networks: [10.1.5.0/24]}\n"
 SPLIT = """\
@@ -143,7 +143,7 @@ def test_everything_is_shown_to_people_and_nothing_of_it_is_markup(world: World)
     world.write_rules(categories=SPLIT, policy=POLICY)
     world.fold(week(23), {HOST: [Flaw("100", "[red]SMB[/red]")]}, names={HOST: "[b]pc[/b]"})
     text = io.StringIO()
-    show_explanation(Console(file=text, width=250), explain(world.outside, HOST))
+    show_explanation(Terminal(file=text, width=250), explain(world.outside, HOST))
     for words in ("[red]SMB[/red]", "[b]pc[/b]", "windows: true: it takes the finding", "10.1.0.0/16 of boston: wins"):
         assert words in text.getvalue()
 

@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from tests.flows.scans import APACHE, NGINX, RDP, SMB, Flaw, week
 from tests.flows.world import CATEGORIES, POLICY, RANGES, World
@@ -21,6 +20,7 @@ from vmjira.domain.rulebook import Network, Range, Rulebook
 from vmjira.flows.preview import preview_all
 from vmjira.rulefiles.conditions import check
 from vmjira.shownrules import show_rules_preview
+from vmjira.terminal import Terminal
 
 HOSTS = {"10.1.0.1": [SMB], "10.1.5.1": [SMB, RDP], "10.1.0.2": [APACHE]}
 LAB = "  - {id: lab, title: Laboratory, networks: [10.1.5.0/24], ticket: {project: LAB}}\n"
@@ -33,7 +33,7 @@ def look(world: World) -> dict[str, Any]:
 
 def shown(said: dict[str, Any]) -> str:
     text = io.StringIO()
-    show_rules_preview(Console(file=text, width=200), said)
+    show_rules_preview(Terminal(file=text, width=200), said)
     return text.getvalue()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -38,11 +38,15 @@ def rules_exceeded(
     over = [plan.exceeded(strict)]
     if (number := len(plan.shrunk(before))) > strict.limit_move:
         over.append(f"{number} tickets lose open findings, limits.move is {strict.limit_move}")
-    over += _emptied("category", plan, before, {each.id for each in new.categories})
-    over += _emptied("range", plan, before, {each.id for each in new.ranges})
+    over += [words for words, open_ in _emptied(plan, before, new) if open_ >= FEW]
     over += _renamed("category", moves, old.categories, new.categories)
     over += _renamed("range", moves, old.ranges, new.ranges)
     return "; ".join(words for words in over if words) or None
+
+
+def not_held(plan: Plan, before: Mapping[str, TicketRow], new: Rulebook) -> list[str]:
+    """What would be held if it were more, in words."""
+    return [f"{words}; fewer than {FEW} are not held" for words, open_ in _emptied(plan, before, new) if open_ < FEW]
 
 
 def _renamed(
@@ -64,20 +68,20 @@ def _renamed(
     ]
 
 
-def _emptied(
-    kind: Literal["category", "range"], plan: Plan, before: Mapping[str, TicketRow], kept: Collection[str]
-) -> list[str]:
-    """Those of `kept` that had at least FEW open findings before and none after."""
-    had, has = Counter[str](), Counter[str]()
-    for row in before.values():
-        had[getattr(row, kind)] += row.own.open
-    for row in {**before, **{row.identifier: row for row in plan.tickets}}.values():
-        has[getattr(row, kind)] += row.own.open
-    return [
-        f"{kind} '{name}' would take none any more of its {count(open_, 'open finding')}"
-        for name, open_ in sorted(had.items())
-        if open_ >= FEW and not has[name] and name in kept
-    ]
+def _emptied(plan: Plan, before: Mapping[str, TicketRow], new: Rulebook) -> Iterator[tuple[str, int]]:
+    """Categories and ranges of the `new` rules that had open findings before and have none after, with their number."""
+    kept: dict[Literal["category", "range"], set[str]] = {
+        "category": {each.id for each in new.categories}, "range": {each.id for each in new.ranges},
+    }  # fmt: skip
+    for kind, names in kept.items():
+        had, has = Counter[str](), Counter[str]()
+        for row in before.values():
+            had[getattr(row, kind)] += row.own.open
+        for row in {**before, **{row.identifier: row for row in plan.tickets}}.values():
+            has[getattr(row, kind)] += row.own.open
+        for name, open_ in sorted(had.items()):
+            if open_ and not has[name] and name in names:
+                yield f"{kind} '{name}' would take none any more of its {count(open_, 'open finding')}", open_
 
 
 def too_many(tickets: int, living: int) -> bool:

@@ -12,7 +12,11 @@ from vmjira.domain.rulebook import Category
 from vmjira.domain.statistics import latest
 from vmjira.domain.ticket import REPORT
 
-_ORDER = ["severity", "hostname", "ip", "host", "vulnerability_id", "scanner", "first_seen"]
+_ORDER = [
+    pl.col("severity"),
+    pl.col("hostname").str.to_lowercase(),
+    *map(pl.col, ("ip", "host", "vulnerability_id", "scanner", "first_seen")),
+]
 
 
 def own_rows(knowledge: Knowledge, category: Category, range_: str, ordinal: int) -> pl.DataFrame:
@@ -60,6 +64,6 @@ def _report(knowledge: Knowledge, lives: pl.DataFrame, category: Category, k: in
         .with_columns(category=pl.lit(category.title), fixed_at=pl.when(pl.col("ended_as") == "fixed").then("ended_at"))
         .join(newest(known).select("host", "ip", "hostname"), on="host", how="left")
         .join(texts, on=["scanner", "vulnerability_id"], how="left")
-        .sort(_ORDER, descending=[column == "severity" for column in _ORDER])
+        .sort(_ORDER, descending=[True, *(False for _ in _ORDER[1:])])
         .select(*REPORT)
     )

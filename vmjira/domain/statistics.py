@@ -126,7 +126,8 @@ def top_hosts(lives: pl.DataFrame, k: int, hosts: pl.DataFrame, n: int) -> pl.Da
     """category, host, ip, hostname, score, findings: the `n` most vulnerable hosts of each category, worst first.
 
     Counts findings open and seen in `k`. `lives` (LEDGER): all of one range; `hosts`: one row per host
-    (`classify.newest`). The score adds `WEIGHTS` by severity; ties go by count, name or else address, key.
+    (`classify.newest`). The score adds `WEIGHTS` by severity; ties go by count, name (in any case) or else
+    address, key.
     """
     weight = pl.col("severity").replace_strict(WEIGHTS, return_dtype=pl.Int64)
     return (
@@ -134,7 +135,7 @@ def top_hosts(lives: pl.DataFrame, k: int, hosts: pl.DataFrame, n: int) -> pl.Da
         .group_by("category", "host")
         .agg(score=weight.sum(), findings=pl.len().cast(pl.Int64))
         .join(hosts.select("host", "ip", "hostname"), on="host", how="left")
-        .with_columns(_name=pl.coalesce("hostname", "ip"))
+        .with_columns(_name=pl.coalesce("hostname", "ip").str.to_lowercase())
         .sort("category", "score", "findings", "_name", "host", descending=[False, True, True, False, False])
         .group_by("category", maintain_order=True)
         .head(n)

@@ -36,7 +36,7 @@ _OPEN_STATES = ("new", "remaining", "unverified")
 
 def find(unit: Unit, identifier: str) -> TicketRow:
     """By its identifier or its key; Unknown if there is none."""
-    row = unit.ticket(identifier) or unit.ticket_of_issue(identifier)
+    row = unit.ticket(identifier) or unit.ticket_of_issue(identifier.upper())
     if row is None:
         raise Unknown(f"ticket '{identifier}': there is none with this identifier or key; see `vmjira tickets`")
     return row

@@ -16,6 +16,7 @@ from vmjira.domain.reasons import Look, conditions, evidence, identity, networks
 from vmjira.domain.rulebook import Acceptance, Rulebook
 from vmjira.domain.ticket import identifier
 from vmjira.errors import VmjiraError
+from vmjira.flows.hosts import spelled
 from vmjira.flows.knowledge import (
     EXPLOITS,
     HOSTS,
@@ -58,7 +59,7 @@ def explain(outside: Outside, host: str, vulnerability: str | None = None) -> di
 
 def _known(base: Base, host: str) -> tuple[pl.DataFrame, list[str]]:
     """KNOWN_HOSTS of one host, by scanner, the newest first; and the keys of others that are called so, too."""
-    wanted = host.lower()
+    wanted = spelled(host)
     names = pl.any_horizontal(
         pl.col(name).str.to_lowercase() == wanted for name in ("host", "ip", "hostname", "netbios")
     )

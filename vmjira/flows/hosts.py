@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 import polars as pl
@@ -49,7 +50,7 @@ def host(store: Store, wanted: str, rulebook: Rulebook, page: int) -> dict[str, 
 
 def _known(store: Store, parts: Mapping[str, str], wanted: str) -> pl.DataFrame:
     """KNOWN_HOSTS rows, the newest first: of the host with that key, else of those with that address or name."""
-    name = wanted.lower()
+    name = spelled(wanted)
     rows = store.scan(parts[HOSTS]) if HOSTS in parts else empty(KNOWN_HOSTS).lazy()
     columns = (pl.col("host"), pl.col("ip"), pl.col("hostname"), pl.col("netbios"))
     found = rows.filter(pl.any_horizontal(each.str.to_lowercase() == name for each in columns)).collect()
@@ -58,6 +59,16 @@ def _known(store: Store, parts: Mapping[str, str], wanted: str) -> pl.DataFrame:
     if found.is_empty():
         raise Unknown(f"host '{wanted}': no scan has observed it; give a key, an address or a host name")
     return found.sort("observed_at", "host", descending=[True, False])
+
+
+def spelled(wanted: str) -> str:
+    """What a person calls a host, as keys, addresses and names in small letters are written."""
+    name = wanted.strip().lower()
+    address = name.removeprefix("ip:")
+    try:
+        return name.removesuffix(address) + str(ip_address(address))
+    except ValueError:
+        return name
 
 
 def _lives(store: Store, parts: Mapping[str, str], known: pl.DataFrame, key: str) -> pl.DataFrame:

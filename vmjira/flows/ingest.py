@@ -24,6 +24,8 @@ from vmjira.flows.knowledge import BEFORE, load
 from vmjira.flows.ports import Conflict, Outside, Unit
 from vmjira.flows.rows import EventRow, ScanRow
 from vmjira.flows.rules import rules_in_force
+from vmjira.flows.unplaced import of_scan
+from vmjira.flows.waiting import waiting_for_approval
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +96,11 @@ def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[st
             warnings=len(scan.warnings), version=outcome.base.version, operations=len(rows),
         )  # fmt: skip
         doubts = [f"not believed in {trip.range}: {trip.words}" for trip in outcome.trips]
-        return said | {"outcome": "folded", "operations": len(rows), "warnings": [*scan.warnings, *doubts]}
+        why = outcome.plan.exceeded(rulebook.policy)
+        said |= {"outcome": "folded", "operations": len(rows), "warnings": [*scan.warnings, *doubts]}
+        told = of_scan(outcome, scan, rulebook)
+        held = [f"{waiting_for_approval(len(rows))}: {why}"] if why and rows else []
+        return said | told | {"hints": [*held, *told["hints"]]}
 
 
 def settle(outside: Outside) -> list[str]:

@@ -14,14 +14,17 @@ from vmjira.domain.operation import count
 from vmjira.domain.rulebook import TicketRules
 from vmjira.domain.ticket import installation_label
 from vmjira.errors import TrackerRefused, TrackerUnavailable, TransitionImpossible, VmjiraError
-from vmjira.flows.moved import partners
 from vmjira.flows.installation import installation
+from vmjira.flows.moved import partners
 from vmjira.flows.show import Job, begin, fingerprint
 from vmjira.flows.verification import verification
 from vmjira.flows.views import open_hosts, view_ticket
 
 #: Seconds until the next look for the key of a ticket that is being made.
 KEYS = 5.0
+
+#: Instead of a comment's id: the tracker was moved, so it has another id now. What it said goes on in a new comment.
+LOST_COMMENT = "lost"
 
 # --- comments ---------------------------------------------------------------------------------------------------------
 
@@ -58,7 +61,7 @@ def say_progress(job: Job) -> str:
     if not row.answer:
         return _changed(job)
     body = _text(job, "closed", **_verification(job))
-    if job.tracker.edit_comment(row.key or "", row.answer, body):
+    if row.answer != LOST_COMMENT and job.tracker.edit_comment(row.key or "", row.answer, body):
         return f"{row.key}: its comment says so"
     return _answer(job)
 

@@ -58,7 +58,7 @@ def one_ticket(outside: Outside, identifier: str) -> dict[str, Any]:
     asked for, and the tickets that its findings came from or went to: by its identifier or its key."""
     with outside.store.reading() as unit:
         rows = unit.tickets()
-        row = next((each for each in rows if identifier in (each.identifier, each.key)), None)
+        row = next((each for each in rows if identifier == each.identifier or identifier.upper() == each.key), None)
         if row is None:
             raise VmjiraError(f"ticket '{identifier}': there is none with this identifier or key; see `vmjira tickets`")
         cells = unit.cell_numbers(ranges=[row.range])

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from vmjira.domain import unguarded
 from vmjira.domain.breaker import Trip
-from vmjira.domain.frames import MOVES, SEVERITIES, Scan, empty
+from vmjira.domain.classify import identify, merge
+from vmjira.domain.frames import MOVES, Scan, empty
 from vmjira.domain.iterations import BACKLOG
-from vmjira.domain.limits import rules_exceeded
+from vmjira.domain.limits import not_held, rules_exceeded
 from vmjira.domain.plan import Plan
-from vmjira.domain.preview import condition, coverage, notes, overlaps, placed, unowned, untaken, untaken_total
+from vmjira.domain.preview import UNTAKEN, coverage, notes, overlaps, placed, unowned, untaken, untaken_total
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import Iteration, TicketRow, identifier
 from vmjira.flows.foresee import Outcome, foresee_rules, foresee_scan
 from vmjira.flows.keep import titles
 from vmjira.flows.knowledge import (
+    BEFORE,
     HOSTS,
     ITERATION_NAMES,
     VULNERABILITIES,
@@ -30,10 +34,10 @@ from vmjira.flows.knowledge import (
 )
 from vmjira.flows.operations import BREAKER
 from vmjira.flows.ports import Outside
+from vmjira.flows.rows import OperationRow
 from vmjira.flows.rules import read_rules
-
-#: Rows that each list of a preview shows; its totals count all.
-TOP = 20
+from vmjira.flows.unplaced import TOP, listed, of_scan, unowned_json, untaken_json
+from vmjira.flows.waiting import waiting_for_approval
 
 
 def preview(
@@ -50,41 +54,93 @@ def preview_all(
     outside: Outside, files: Sequence[Path], read: Callable[[Path], list[Scan]], load_rules: Callable[[], Rulebook]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The operations of `preview`, and what `of_rules` says of the rules in the folder."""
-    rulebook = load_rules()
-    words, base = titles(outside, rulebook), load(outside.store)
+    found = preview_in_words(outside, files, read, load_rules)
+    return found.operations, found.rules
+
+
+@dataclass
+class Preview:
+    """What would happen, as JSON values."""
+
+    operations: list[dict[str, Any]]
+    rules: dict[str, Any]
+    scans: list[dict[str, Any]] = field(default_factory=list)  # what `unplaced.of_scan` says of each new one
+    held: list[str] = field(default_factory=list)  # what waits, or would wait, for approval: a sentence each
+
+
+def preview_in_words(
+    outside: Outside, files: Sequence[Path], read: Callable[[Path], list[Scan]], load_rules: Callable[[], Rulebook]
+) -> Preview:
+    """What `preview` says, with what else a person should know before these scans are ingested.
+
+    Changed rules that would be held come into force only by a release, so the scans are judged by those in force.
+    """
+    rulebook, base = load_rules(), load(outside.store)
     with outside.store.reading() as unit:
         in_force, waiting = unit.rules_in_force(), unit.operations("queued", "held")
         known = {row.digest for row in unit.scans()}
-    planned = [
-        {
-            "operation": row.operation,
-            "identifier": row.identifier,
-            "key": base.tickets[row.identifier].key if row.identifier in base.tickets else None,
-            "reason": row.reason,
-            "details": {**row.details, "state": row.state},
-        }
-        for row in waiting
-    ]
-    plans, trips = [], []
     before = read_rules(outside.rulebook, in_force) if in_force else rulebook
     outcome = None
     if base.version and before.digest != rulebook.digest:
+        words = titles(outside, rulebook)
         outcome = foresee_rules(base, rulebook, words, at=outside.clock(), before=before)
-        plans.append(outcome.plan)
-    said = of_rules(base, outcome, rulebook, before)
-    base = outcome.base if outcome else base
-    scans = sorted((scan for file in files for scan in read(file)), key=lambda scan: scan.finished_at)
-    for scan in scans:
+    found = Preview([_waiting(row, base) for row in waiting], of_rules(base, outcome, rulebook, before))
+    if held := sum(row.state == "held" for row in waiting):
+        found.held.append(waiting_for_approval(held))
+    planned: list[dict[str, Any]] = []
+    if outcome:
+        planned += _planned(outcome.plan, found.rules["exceeds"])
+        if why := found.rules["exceeds"]:
+            found.held.append(f"The changed rules would be held, and the rules in force would stay: {why}")
+            rulebook = before
+        else:
+            base = outcome.base
+    words = titles(outside, rulebook)
+    scans = sorted(((scan, file) for file in files for scan in read(file)), key=lambda each: each[0].finished_at)
+    for scan, file in scans:
         if scan.digest not in known:
             foreseen = foresee_scan(base, scan, rulebook, words)
-            plans.append(foreseen.plan)
-            trips += [_held(trip) for trip in foreseen.trips]
+            found.operations += [_notice(trip) for trip in foreseen.trips]
+            planned += _planned(foreseen.plan, foreseen.plan.exceeded(rulebook.policy))
+            found.scans.append(_scan(file, base, foreseen, scan, rulebook))
+            found.held += _doubts(file, foreseen, rulebook)
             base = foreseen.base
             known.add(scan.digest)
-    return planned + trips + [operation.as_json() for plan in plans for operation in plan.operations], said
+    found.operations += planned
+    return found
 
 
-def _held(trip: Trip) -> dict[str, Any]:
+def _waiting(row: OperationRow, base: Base) -> dict[str, Any]:
+    return {
+        "operation": row.operation,
+        "identifier": row.identifier,
+        "key": base.tickets[row.identifier].key if row.identifier in base.tickets else None,
+        "reason": row.reason,
+        "details": {**row.details, "state": row.state},
+    }
+
+
+def _planned(plan: Plan, held: str | None) -> list[dict[str, Any]]:
+    """`held`: why the plan would wait for a release, if it would."""
+    found = [operation.as_json() for operation in plan.operations]
+    return [{**each, "details": {**each["details"], "state": "held"}} for each in found] if held else found
+
+
+def _scan(file: Path, base: Base, foreseen: Outcome, scan: Scan, rulebook: Rulebook) -> dict[str, Any]:
+    said = of_scan(foreseen, scan, rulebook)
+    ranges = {*merge(identify(scan, rulebook))["range"].drop_nulls()}
+    unchecked = unguarded.of_scan(base.part(BEFORE), scan.scanner, ranges, share=rulebook.policy.breaker)
+    return {"path": str(file), **said, "hints": [*said["hints"], *unchecked]}
+
+
+def _doubts(file: Path, foreseen: Outcome, rulebook: Rulebook) -> Iterator[str]:
+    for trip in foreseen.trips:
+        yield f"{file.name} would not be believed in {trip.range}, so nothing there would count as fixed: {trip.words}"
+    if why := foreseen.plan.exceeded(rulebook.policy):
+        yield f"The changes that follow from {file.name} would be held: {why}"
+
+
+def _notice(trip: Trip) -> dict[str, Any]:
     """The notice of a scan that would not be believed, in the shape of an operation."""
     details = {**trip.as_json(), "state": "held"}
     return {"operation": BREAKER, "identifier": trip.range, "key": None, "reason": trip.words, "details": details}
@@ -113,19 +169,16 @@ def of_rules(base: Base, outcome: Outcome | None, rulebook: Rulebook, before: Ru
             rulebook,
             outcome.moves if outcome else empty(MOVES),
         ),
-        "notes": notes(before, rulebook),
+        "notes": [*notes(before, rulebook), *not_held(plan, tickets, rulebook)],
         "tickets": _tickets(plan, tickets),
         "renamed": dict(outcome.renaming.categories) | dict(outcome.renaming.ranges) if outcome else {},
-        "moves": _moves(outcome, base, rulebook, before) if outcome else _listed([], findings=0, hosts=0),
-        "unowned": _unowned(hosts),
+        "moves": _moves(outcome, base, rulebook, before) if outcome else listed([], findings=0, tickets=0),
+        "unowned": unowned_json(unowned(hosts)),
         "uncovered": _uncovered(hosts, rulebook),
         "overlaps": _overlaps(hosts, rulebook),
         "untaken": _untaken(after),
+        "unguarded": _unguarded(after, rulebook),
     }
-
-
-def _listed(rows: Sequence[Mapping[str, Any]], **totals: int) -> dict[str, Any]:
-    return {**totals, "total": len(rows), "top": list(rows[:TOP])}
 
 
 def _tickets(plan: Plan, before: Mapping[str, TicketRow]) -> dict[str, Any]:
@@ -188,11 +241,6 @@ def _iteration(move: Mapping[str, Any], running: Mapping[str, int]) -> int | Non
     return None if move["first_iteration"] == BACKLOG else running.get(move["to_range"] or "")
 
 
-def _unowned(hosts: pl.DataFrame) -> dict[str, Any]:
-    rows = unowned(hosts).to_dicts()
-    return _listed(rows, hosts=sum(row["hosts"] for row in rows))
-
-
 def _uncovered(hosts: pl.DataFrame, rulebook: Rulebook) -> dict[str, Any]:
     empty = coverage(hosts, rulebook).filter(pl.col("hosts") == 0)["range"]
     rows = [
@@ -200,7 +248,7 @@ def _uncovered(hosts: pl.DataFrame, rulebook: Rulebook) -> dict[str, Any]:
         for each in rulebook.ranges
         if each.id in set(empty)
     ]
-    return _listed(rows)
+    return listed(rows)
 
 
 def _overlaps(hosts: pl.DataFrame, rulebook: Rulebook) -> dict[str, Any]:
@@ -214,23 +262,17 @@ def _overlaps(hosts: pl.DataFrame, rulebook: Rulebook) -> dict[str, Any]:
         }
         for each in overlaps(rulebook, hosts["ip"].drop_nulls())
     ]
-    return _listed(rows)
+    return listed(rows)
 
 
 def _untaken(after: Base) -> dict[str, Any]:
     catalogue = after.part(VULNERABILITIES)
     parts = [untaken(after.part(part_name(name)).lazy(), catalogue) for name in sorted(after.ranges)]
-    if not parts:
-        return _listed([], findings=0)
-    found = untaken_total(parts)
-    rows = [
-        {
-            "family": row["family"],
-            "findings": row["findings"],
-            "hosts": row["hosts"],
-            "severities": {name: row[name] for name in reversed(SEVERITIES) if row[name]},
-            "where": condition(row["family"], row["lowest"]),
-        }
-        for row in found.iter_rows(named=True)
-    ]
-    return _listed(rows, findings=int(found["findings"].sum()))
+    return untaken_json(untaken_total(parts or [empty(UNTAKEN)]))
+
+
+def _unguarded(after: Base, rulebook: Rulebook) -> dict[str, Any]:
+    """Where the circuit breaker does not apply to the next scan; `off`: it applies nowhere."""
+    off = rulebook.policy.breaker >= 1
+    rows = [] if off else unguarded.unguarded(after.part(BEFORE)).rows(named=True)
+    return {**listed([{**row, "words": unguarded.words(*row.values())} for row in rows]), "off": off}

@@ -18,10 +18,10 @@ from vmjira.domain.ticket import TicketRow, identifiers, identity, installation_
 from vmjira.errors import VmjiraError
 from vmjira.flows.identity import Known, known_tracker, remember
 from vmjira.flows.installation import installation
+from vmjira.flows.life import LOST_COMMENT
 from vmjira.flows.missing import there_again
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.rows import AttachmentRow
-from vmjira.flows.said import same_comment
 from vmjira.flows.show import fingerprint
 from vmjira.flows.tracking import Attachment, Issue, TrackerIdentity
 
@@ -205,7 +205,6 @@ class _Rebind:
             self.tracker.edit(
                 found.key, labels=[installation_label(self.ours)], labels_off=[installation_label(theirs)]
             )
-        answers = {name: self._answer(name, found) for name, found in self.report.bound.items()}
         bound = {**self.report.bound, **self.report.taken}
         with self.outside.store.begin() as unit:
             self._refuse_changed(unit, bound)
@@ -213,7 +212,7 @@ class _Rebind:
                 if self.rows[name].key not in (None, found.key):
                     unit.update_ticket(name, key=None)  # two tickets may have changed their keys
             for name, found in bound.items():
-                self._bind(unit, name, found, answers.get(name, ""))
+                self._bind(unit, name, found)
             for row in self.rows.values():
                 if row.gone and row.identifier not in bound:
                     unit.update_ticket(row.identifier, issue_id=None)  # another ticket may have that id here
@@ -228,9 +227,10 @@ class _Rebind:
             if now is None or (now.key, now.issue_id, now.gone) != (row.key, row.issue_id, row.gone):
                 raise VmjiraError(f"rebind: {name} changed meanwhile; run it again")
 
-    def _bind(self, unit: Unit, name: str, found: Found, answer: str) -> None:
+    def _bind(self, unit: Unit, name: str, found: Found) -> None:
         row = self.rows[name]
-        changes: dict[str, Any] = {"key": found.key, "issue_id": found.id, "answer": answer}
+        # Ids of comments are others here, too, and a person's comment is never taken for ours.
+        changes: dict[str, Any] = {"key": found.key, "issue_id": found.id, "answer": row.answer and LOST_COMMENT}
         if row.key and not row.gone:
             changes["described"] = found.standing if row.described else ""
         else:  # nothing is known of it: the next update sends all
@@ -240,13 +240,6 @@ class _Rebind:
         known = unit.attachments(name)
         removed = [each.attachment_id for each in known]
         unit.put_attachments(name, _mapped(known, found.attachments), removed=removed)
-
-    def _answer(self, name: str, found: Found) -> str:
-        """Of a closing that is being verified: the comment that tells how that goes, by its words."""
-        row = self.rows[name]
-        if not row.answer or row.closing != "waiting":
-            return ""
-        return same_comment(self.outside, row, self.tracker.comments(found.key))
 
 
 def _is(row: TicketRow, found: Found) -> bool:

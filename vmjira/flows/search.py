@@ -68,7 +68,7 @@ def _hosts(store: Store, parts: Mapping[str, str], text: str, cut: Page) -> dict
         .filter(pl.any_horizontal(_has(name, text) for name in columns))
         .sort("observed_at", descending=True)
         .unique("host", keep="first", maintain_order=True)
-        .sort(pl.coalesce("hostname", "ip", "host"), "host")
+        .sort(pl.coalesce("hostname", "ip", "host").str.to_lowercase(), "host")
         .collect()
     )
     return _page(found.slice(cut.offset, cut.limit).to_dicts(), found.height, cut.limit)

@@ -118,7 +118,7 @@ def open_hosts(view: TicketView, closed_at: datetime | None) -> list[str]:
         rows.group_by("host", maintain_order=True)
         .agg(pl.col("hostname", "ip").first(), pl.col("title"), last_seen=pl.col("last_seen").max())
         .with_columns(after=after)
-        .sort("after", "hostname", "ip", "host", descending=[True, False, False, False])
+        .sort("after", pl.col("hostname").str.to_lowercase(), "ip", "host", descending=[True, False, False, False])
     )
     return [_line(view, row, closed=closed_at is not None) for row in hosts.iter_rows(named=True)]
 

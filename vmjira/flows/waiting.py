@@ -5,8 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from vmjira.domain.operation import count
 from vmjira.flows.identity import REBIND, known_tracker
 from vmjira.flows.ports import Store
+
+
+def waiting_for_approval(number: int) -> str:
+    verb = "is" if number == 1 else "are"
+    return f"{count(number, 'change')} {verb} waiting for approval. Review with `vmjira operations list`"
 
 
 def wait_until_delivered(store: Store, progress: Callable[[int, int], None], *, look_every: float = 0.2) -> list[str]:
@@ -28,4 +34,4 @@ def wait_until_delivered(store: Store, progress: Callable[[int, int], None], *, 
         refused = [row for row in unit.operations("refused") if row.id not in before]
         held = unit.count_operations("held")
     said = [f"{row.identifier}: {row.operation} refused: {row.answer}" for row in refused]
-    return said + ([f"{held} operations are held for a person: see `vmjira operations list`"] if held else [])
+    return said + ([waiting_for_approval(held)] if held else [])

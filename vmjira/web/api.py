@@ -19,6 +19,7 @@ from vmjira.flows.hosts import host
 from vmjira.flows.looking import Wanted
 from vmjira.flows.overview import overview
 from vmjira.flows.search import search
+from vmjira.flows.unplaced import known as unplaced
 from vmjira.flows.vulnerabilities import vulnerability
 from vmjira.web import schemas as s
 from vmjira.web.openapi import Operation, document
@@ -38,7 +39,7 @@ class Answers:
         with self.site.store().reading() as unit:
             items = needs_a_person(unit, rules, self.site.problems(), self.site.clock())
             found = overview(unit, rules, self.site.today(), page=page)
-        return {**found, "attention": [asdict(item) for item in items]}
+        return {**found, "attention": [asdict(item) for item in items], "unplaced": unplaced(self.site.store())}
 
     def cell(self, category: str, range: str) -> Any:
         return cell(self.site.store(), category, range, self.site.rules(), self.site.clock())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 import structlog
@@ -15,6 +16,7 @@ from prometheus_client.registry import Collector
 from vmjira.errors import VmjiraError
 from vmjira.flows.ports import Store
 from vmjira.flows.rows import Mark, Tally
+from vmjira.flows.unplaced import families, known
 from vmjira.web.health import RECONCILED, SCHEDULE, STALE
 
 log = structlog.get_logger(__name__)
@@ -53,6 +55,7 @@ class Numbers(Collector):
                 scanned, reconciled = unit.last_scan(), unit.mark(RECONCILED)
                 schedule = unit.mark(SCHEDULE)
                 workers = len(unit.live_slots(now, stale_after=STALE))
+            nowhere, by_family = known(self._store())["unowned"], families(self._store())
         except VmjiraError as error:
             log.error("no metrics", why=str(error))
             yield _one("vmjira_database_up", "Whether the database can be read.", 0)
@@ -60,6 +63,7 @@ class Numbers(Collector):
         yield _one("vmjira_database_up", "Whether the database can be read.", 1)
         yield _one("vmjira_workers", "Workers that are alive.", workers)
         yield from _counts(tally)
+        yield from _unplaced(nowhere, by_family)
         yield from _rescans(tally, now)
         yield from _queues(tally.queues, since, now)
         yield _moment("vmjira_last_scan_timestamp_seconds", "Latest end of a scan.", scanned)
@@ -79,6 +83,14 @@ def _counts(tally: Tally) -> Iterator[GaugeMetricFamily]:
     yield _many("vmjira_findings", about, ["range", "state"], tally.findings)
     about = "Hosts in the newest iteration, added up over categories."
     yield _many("vmjira_hosts", about, ["range", "state"], tally.hosts)
+
+
+def _unplaced(nowhere: Mapping[str, Any], by_family: Mapping[tuple[str, str], int]) -> Iterator[GaugeMetricFamily]:
+    yield _one("vmjira_hosts_without_range", "Hosts that are in no range of the rules.", nowhere["hosts"])
+    about = "Open findings on hosts that are in no range."
+    yield _many("vmjira_findings_without_range", about, ["severity"], nowhere["severities"])
+    about = "Open findings in no category, informational ones apart."
+    yield _many("vmjira_findings_without_category", about, ["family", "severity"], by_family)
 
 
 def _rescans(tally: Tally, now: datetime) -> Iterator[GaugeMetricFamily]:

@@ -16,6 +16,7 @@ from vmjira.flows.evidence import evidence, find
 from vmjira.flows.evidence import ticket as one_ticket
 from vmjira.flows.looking import Page, Wanted, Which
 from vmjira.flows.overview import overview as matrix
+from vmjira.flows.unplaced import known as unplaced
 from vmjira.flows.views import Report, report_rows
 from vmjira.web.site import LAST, Site
 
@@ -34,8 +35,9 @@ def add_pages(views: Blueprint, site: Site) -> None:
             states = unit.look.operation_states()
         cells = {(each["category"], each["range"]): each for each in found["cells"]}
         return render_template(
-            "overview.html", found=found, cells=cells, items=items, scans=scans, scan_count=count, states=states
-        )
+            "overview.html", found=found, cells=cells, items=items, scans=scans, scan_count=count, states=states,
+            unplaced=unplaced(site.store()),
+        )  # fmt: skip
 
     @views.get("/cells/<category>/<range_>")
     def cell(category: str, range_: str) -> str:

@@ -178,11 +178,38 @@ class Item(Schema):
     acts = some(Button)
 
 
+def _severities() -> fields.Dict:
+    return fields.Dict(keys=fields.String(validate=_SEVERITY), values=fields.Integer(), required=True)
+
+
+class UnownedNetwork(Schema):
+    network, hosts, examples = maybe(), number(), some(fields.String())
+
+
+class Unowned(Schema):
+    hosts, without_address, findings, total = number(), number(), number(), number()
+    severities, top = _severities(), some(UnownedNetwork)
+
+
+class UntakenFamily(Schema):
+    family, findings, severities = maybe(), number(), _severities()
+    where = text(metadata={"description": "as the last category, this condition would take them"})
+
+
+class Untaken(Schema):
+    findings, total, severities, top = number(), number(), _severities(), some(UntakenFamily)
+
+
+class Unplaced(Schema):
+    unowned, untaken, hints = one(Unowned), one(Untaken), some(fields.String())
+
+
 class Overview(Schema):
     totals, categories, ranges = one(TicketSums), some(Named), some(Named)
     page, pages = number(), number()
     cells = some(Cell)
     attention = fields.List(fields.Nested(Item), required=True, metadata={"description": "what needs a person"})
+    unplaced = one(Unplaced, metadata={"description": "hosts in no range, open findings in no category"})
 
 
 class CellTickets(Schema):
