@@ -11,7 +11,9 @@ written from the program itself (`python -m vmjira.rulefiles > docs/rules.md`).
 - `vmjira rules check` names every problem of all files at once: `file:line:column: what; what is allowed; what to do`.
 - `vmjira rules schema` prints a JSON Schema, with which an editor completes and checks while you type: see
   [editors, pre-commit and CI](editors-and-ci.md).
-- `vmjira plan` shows what edited rules would create, move, update and close, before anything is sent.
+- `vmjira plan` shows what edited rules would create, move, update and close, before anything is sent. Its first lines
+  say what would wait for approval and why. `vmjira plan FILE…` also shows what these scans would change. If the edited
+  rules would be held, the scans are judged by the rules in force, as `vmjira ingest` does.
 - The files are loaded as a whole or not at all: with a problem in one of them, the last good rules stay in force.
 
 Durations are a number and `h`, `d` or `w`: `12h`, `14d`, `2w`. Ids are 1 to 40 of `a-z`, `0-9` and `-`; they become
