@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -138,7 +138,7 @@ class TicketRow:
     own: OwnNumbers = OwnNumbers()  # as last planned
     facts: str = ""  # digest of what the tracker should show, as last planned
     shown: str = ""  # digest of what the tracker shows, as last delivered
-    description: str = ""  # digest of our part of the description as rendered when it was sent
+    description: str = ""  # digest of our part of the description as it was sent, without what is only as of some time
     described: str = ""  # digest of our part as it stands in the tracker since then, blanks aside
     verified: bool = False  # a comment said that all own findings have ended
     created_at: datetime | None = None
@@ -222,6 +222,14 @@ class TicketView:
     adopted: bool = False  # its range began with a backlog, iteration 0
     enriched: bool = False  # catalogues of exploitation are in use: the columns EXPLOITED tell something
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))  # in which times are shown
+
+
+def timeless(view: TicketView) -> TicketView:
+    """The view without what is only as of some time: seen while its own iteration runs, by scans that nobody names.
+
+    What is rendered from it differs only if there is something to tell.
+    """
+    return replace(view, running=view.iteration, sources=())
 
 
 #: Labels by which a ticket is found again: this one is on every ticket of ours, the other on one only.

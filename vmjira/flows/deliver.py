@@ -23,7 +23,7 @@ from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.repairs import REPAIRS, retire
 from vmjira.flows.rows import OperationRow, OperationState
 from vmjira.flows.rules import rules_in_force
-from vmjira.flows.show import Content, Job, begin, render, show
+from vmjira.flows.show import Content, Job, begin, fingerprint, render, show
 from vmjira.flows.tracking import Draft, Issue
 
 log = structlog.get_logger(__name__)
@@ -81,8 +81,9 @@ def _create(job: Job) -> str:
         row = _record_created(job, found.key, found.id, None)
         return f"{found.key}: found again; " + show(replace(job, row=row), content, doubtful=True)
     begin(job)
-    made = job.tracker.create(_draft(job, content))
-    row = _record_created(job, made.key, made.id, content)
+    draft = _draft(job, content)
+    made = job.tracker.create(draft)
+    row = _record_created(job, made.key, made.id, content, described=fingerprint(draft.description))
     if made.notes:
         job.tracker.comment(made.key, job.outside.renderer.comment("created_notes", notes=made.notes))
     shown = show(replace(job, row=row), content, doubtful=job.crashed)
@@ -123,7 +124,7 @@ def _draft(job: Job, content: Content) -> Draft:
     return Draft(
         identifier=view.identifier,
         summary=job.row.title,
-        description=content.description,
+        description=content.describe(),
         rules=replace(rules, fields=job.outside.renderer.fields(view, rules.fields)),
         priority=view.category.priority,
         due=view.due,
@@ -159,10 +160,10 @@ def _made_before(job: Job) -> Issue | None:
     return None
 
 
-def _record_created(job: Job, key: str, issue_id: str, sent: Content | None) -> TicketRow:
+def _record_created(job: Job, key: str, issue_id: str, sent: Content | None, *, described: str = "") -> TicketRow:
     """Remember the key, and have those that name the ticket show it: in the same transaction."""
     digest = sent.digest if sent else ""
-    changes = {"key": key, "issue_id": issue_id, "description": digest, "described": digest}
+    changes = {"key": key, "issue_id": issue_id, "description": digest, "described": described}
     with job.outside.store.begin() as unit:
         unit.update_ticket(job.row.identifier, **changes, status_category="new")
         follow = [*_updates(job, unit, key), *_late_links(job, unit, _others(sent.view) if sent else ())]

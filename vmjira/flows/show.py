@@ -10,7 +10,7 @@ from functools import cached_property
 
 from vmjira.domain.operation import count
 from vmjira.domain.rulebook import Rulebook
-from vmjira.domain.ticket import TicketRow, TicketView
+from vmjira.domain.ticket import TicketRow, TicketView, timeless
 from vmjira.errors import TicketGone
 from vmjira.flows.ports import Outside
 from vmjira.flows.rows import AttachmentRow, OperationRow
@@ -42,15 +42,15 @@ class Content:
 
     view: TicketView
     files: Sequence[File]
-    describe: Callable[[int | None], str]  # our part of the description, within a budget
+    write: Callable[[TicketView, int | None], str]  # our part of the description, within a budget
+
+    def describe(self, budget: int | None = None) -> str:
+        return self.write(self.view, budget)
 
     @cached_property
-    def description(self) -> str:
-        return self.describe(None)
-
-    @property
     def digest(self) -> str:
-        return fingerprint(self.description)
+        """Of what the description tells: a newer time of observation alone is nothing to tell."""
+        return fingerprint(self.write(timeless(self.view), None))
 
 
 def render(job: Job) -> Content:
@@ -61,10 +61,10 @@ def render(job: Job) -> Content:
     kinds = {_kind(view.identifier, file.name) for file in files}
     names = sorted({file.name for file in files} | {name for name in sent if _kind(view.identifier, name) not in kinds})
 
-    def describe(budget: int | None) -> str:
+    def write(view: TicketView, budget: int | None) -> str:
         return job.outside.renderer.description(view, names, picture=job.tracker.shows_pictures, budget=budget)
 
-    return Content(view, files, describe)
+    return Content(view, files, write)
 
 
 def show(job: Job, content: Content, *, doubtful: bool) -> str:
@@ -92,7 +92,7 @@ def _attach(job: Job, files: Sequence[File], *, doubtful: bool) -> int:
     row, key = job.row, job.row.key or ""
     with job.outside.store.reading() as unit:
         known = unit.attachments(row.identifier)
-    wanted = {file.name: digest_of(file.content) for file in files}
+    wanted = {file.name: file.digest or digest_of(file.content) for file in files}
     present = {each.name: each for each in known if wanted.get(each.name) == each.digest}
     missing = [file for file in files if file.name not in present]
     if missing:

@@ -89,6 +89,7 @@ class File:
     name: str
     content: bytes
     media_type: str
+    digest: str = ""  # of what it tells, times of observation apart; empty: of its bytes
 
 
 class Tracker(Protocol):

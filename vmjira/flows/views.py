@@ -60,7 +60,7 @@ class _Kept:
 
 def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
     """Own findings as of now; the lists of its iteration as of now too, or as of the last moment it was running."""
-    kept = _read(store, row)
+    kept = _read(store, row, then=row.sent_ledger < row.ledger)
     now = _cell(store, kept.parts, row)
     running = iterations_of(now.iterations)[row.range, running_of(now.iterations)[row.range]]
     category = rulebook.category(row.category) or Category(row.category, row.category, "")
@@ -120,28 +120,28 @@ def _line(view: TicketView, row: Mapping[str, Any], *, closed: bool) -> str:
 
 def hosts_behind(store: Store, row: TicketRow) -> dict[str, list[str]]:
     """Keys of the hosts that the numbers of the ticket's iteration count: new, remaining, safe, unverified."""
-    kept = _read(store, row)
-    lives = _cell(store, kept.then_parts, row).lives
+    lives = _frozen(store, _read(store, row, then=True), row).lives
     lists = host_lists(lives, row.ordinal)
     return {name: lists.filter(pl.col("membership") == name)["host"].to_list() for name in MEMBERSHIPS}
 
 
 def report_rows(store: Store, row: TicketRow, rulebook: Rulebook, kind: Report) -> pl.DataFrame:
     """REPORT: what one of the ticket's attachments shows, with the same rows; `all` and `diff` as of its iteration."""
-    kept = _read(store, row)
+    kept = _read(store, row, then=kind != "own")
     category = rulebook.category(row.category) or Category(row.category, row.category, "")
     place = (category, row.range, row.ordinal)
     if kind == "own":
         return own_rows(_cell(store, kept.parts, row), *place)
-    then = _cell(store, kept.then_parts, row)
+    then = _frozen(store, kept, row)
     return all_rows(then, *place) if kind == "all" else diff_rows(then, *place)
 
 
-def _read(store: Store, row: TicketRow) -> _Kept:
+def _read(store: Store, row: TicketRow, *, then: bool) -> _Kept:
+    """`then`: also as its iteration was, which need not be kept any more."""
     with store.reading() as unit:
         return _Kept(
             parts=unit.ledger_parts(),
-            then_parts=unit.ledger_parts(row.ledger),
+            then_parts=unit.ledger_parts(row.ledger) if then else {},
             cells=[cell for cell in unit.cell_numbers(ranges=[row.range]) if cell.category == row.category],
             tickets=[each for each in unit.tickets(ranges=[row.range]) if each.category == row.category],
             moved=partners(unit, row.identifier),
@@ -169,6 +169,12 @@ def _then(store: Store, kept: _Kept, row: TicketRow, now: Knowledge, running: It
     if row.ordinal == running.ordinal:
         return now
     return None if row.sent_ledger >= row.ledger else _cell(store, kept.then_parts, row)
+
+
+def _frozen(store: Store, kept: _Kept, row: TicketRow) -> Knowledge:
+    """The cell while the ticket's iteration was running; the newest if it still is: only then times go on."""
+    now = running_of(store.scan(kept.parts[ITERATION_NAMES]).collect())
+    return _cell(store, kept.parts if now.get(row.range) == row.ordinal else kept.then_parts, row)
 
 
 def _neighbour(row: TicketRow | None) -> Neighbour | None:
