@@ -93,6 +93,9 @@ def show_tickets(out: Console, tickets: Sequence[Mapping[str, Any]]) -> None:
 
 def show_ticket(out: Console, ticket: Mapping[str, Any]) -> None:
     out.print(_table(ticket["title"], ["", ""], [(name, ticket[name]) for name in _HEAD]))
+    if ticket["left_as_set"]:
+        rows = [[name, value or "empty"] for name, value in ticket["left_as_set"].items()]
+        out.print(_table("Left as a person set it, though the rules say otherwise", ["field", "value"], rows))
     out.print(_table("Hosts at its iteration", list(ticket["then"]), [list(ticket["then"].values())]))
     out.print(_table("Own findings now", list(ticket["own"]), [list(ticket["own"].values())]))
     top = [[host["hostname"] or host["ip"] or host["host"], host["score"], host["findings"]] for host in ticket["top"]]

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
+from typing import Any
 
 import structlog
 
@@ -17,6 +18,7 @@ from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import TicketRow, TicketView
 from vmjira.errors import StoreUnavailable, TicketGone, TrackerUnavailable, VmjiraError
 from vmjira.flows import life
+from vmjira.flows.correct import correct_fields
 from vmjira.flows.moved import partners
 from vmjira.flows.operations import new_operation
 from vmjira.flows.ports import Outside, Unit
@@ -83,7 +85,9 @@ def _create(job: Job) -> str:
     begin(job)
     draft = _draft(job, content)
     made = job.tracker.create(draft)
-    row = _record_created(job, made.key, made.id, content, described=fingerprint(draft.description))
+    row = _record_created(
+        job, made.key, made.id, content, described=fingerprint(draft.description), fields=dict(made.fields)
+    )
     if made.notes:
         job.tracker.comment(made.key, job.outside.renderer.comment("created_notes", notes=made.notes))
     shown = show(replace(job, row=row), content, doubtful=job.crashed)
@@ -100,6 +104,7 @@ def _update(job: Job) -> str:
 _HANDLERS = {
     "create": _create,
     "update": _update,
+    "fields": correct_fields,
     "relabel": life.relabel,
     "verified": life.say_verified,
     "closed": life.say_closed,
@@ -160,10 +165,10 @@ def _made_before(job: Job) -> Issue | None:
     return None
 
 
-def _record_created(job: Job, key: str, issue_id: str, sent: Content | None, *, described: str = "") -> TicketRow:
+def _record_created(job: Job, key: str, issue_id: str, sent: Content | None, **further: Any) -> TicketRow:
     """Remember the key, and have those that name the ticket show it: in the same transaction."""
     digest = sent.digest if sent else ""
-    changes = {"key": key, "issue_id": issue_id, "description": digest, "described": described}
+    changes = {"key": key, "issue_id": issue_id, "description": digest, "described": "", **further}
     with job.outside.store.begin() as unit:
         unit.update_ticket(job.row.identifier, **changes, status_category="new")
         follow = [*_updates(job, unit, key), *_late_links(job, unit, _others(sent.view) if sent else ())]

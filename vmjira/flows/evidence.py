@@ -21,7 +21,7 @@ from vmjira.errors import Unknown
 from vmjira.flows.knowledge import HOSTS, ITERATION_NAMES, VULNERABILITIES, part_name
 from vmjira.flows.moved import moved_json
 from vmjira.flows.ports import Store, Unit
-from vmjira.flows.present import ticket_json
+from vmjira.flows.present import left_as_set, ticket_json
 from vmjira.flows.rescanning import of_ticket
 from vmjira.flows.views import HISTORY
 
@@ -63,6 +63,7 @@ def ticket(store: Store, identifier: str, rulebook: Rulebook, today: date) -> di
         "closing": row.closing,
         "closed_at": row.closed_at,
         "reopened": row.reopened,
+        "left_as_set": left_as_set(row),
         "verified": row.verified,
         "condition": category.where if category else None,
         "iterations": [{"iteration": each.label, "numbers": asdict(each.numbers)} for each in past],

@@ -18,6 +18,7 @@ from vmjira.domain.adoption import Adopted, adopt
 from vmjira.domain.breaker import Trip
 from vmjira.domain.classify import newest
 from vmjira.domain.digest import Shown, digests, shown
+from vmjira.domain.fields import corrections
 from vmjira.domain.frames import MOVES, Scan, Schema, Time, empty
 from vmjira.domain.iterations import BACKLOG
 from vmjira.domain.knowledge import Knowledge
@@ -68,6 +69,7 @@ class Change:
     title: Title
     at: datetime
     because: str
+    before: Rulebook | None = None  # the rules until then, if it is a change of rules
 
 
 def foresee_scan(base: Base, scan: Scan, rulebook: Rulebook, title: Title) -> Outcome:
@@ -99,7 +101,7 @@ def foresee_rules(base: Base, rulebook: Rulebook, title: Title, *, at: datetime,
     """`before`: the rules that these replace; acceptances that are no longer given end."""
     folded = ledger.apply_rules(base.knowledge(base.ranges), rulebook, at=at, before=before)
     at = at.astimezone(rulebook.policy.timezone)
-    return _outcome(base, folded, Change(rulebook, title, at, f"change of rules of {at:%Y-%m-%d %H:%M}"))
+    return _outcome(base, folded, Change(rulebook, title, at, f"change of rules of {at:%Y-%m-%d %H:%M}", before))
 
 
 def foresee_acceptance(base: Base, event: EventRow, rulebook: Rulebook, title: Title) -> Outcome:
@@ -168,6 +170,9 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
         )
         plan = make_plan(situation, change.rulebook, change.title)
         after = replace(base, tickets=tickets).after(parts, plan, cells)
+        if change.before:
+            corrected = corrections(after.tickets.values(), change.before, change.rulebook)
+            plan = replace(plan, operations=(*plan.operations, *corrected))
         return Outcome(
             base=after,
             parts=parts,

@@ -79,7 +79,7 @@ def _intact(outside: Outside, row: TicketRow, issue: Issue) -> bool:
     standing = fingerprint(outside.renderer.part(issue.description))
     if not row.description or row.described in ("", standing):  # it is being written, or nobody knows
         return True
-    return outside.tracker().described_by(issue.key) in (None, outside.tracker().myself())
+    return outside.tracker().changed_by(issue.key, "description") in (None, outside.tracker().myself())
 
 
 #: Closings that a later one, or another resolution, may change.

@@ -71,20 +71,30 @@ def show(job: Job, content: Content, *, doubtful: bool) -> str:
     """Bring the ticket to `content`. `doubtful`: it may not be as we last knew it, so look at all of it."""
     done = []
     if doubtful or content.digest != job.row.description:
-        issue = _read(job)
-        fitting = content.describe(job.outside.renderer.room(issue.description))
-        merged = job.outside.renderer.merge(issue.description, fitting)
-        if merged != issue.description:
-            job.tracker.edit(issue.key, description=merged)
+        issue = read(job)
+        text = merged(job, content, issue)
+        if text != issue.description:
+            job.tracker.edit(issue.key, description=text)
             done.append("description")
-        with job.outside.store.begin() as unit:
-            standing = fingerprint(job.outside.renderer.part(merged))
-            unit.update_ticket(job.row.identifier, description=content.digest, described=standing)
+        remember(job, content, text)
     if attached := _attach(job, content.files, doubtful=doubtful):
         done.append(count(attached, "file"))
     with job.outside.store.begin() as unit:
         unit.update_ticket(job.row.identifier, shown=job.row.facts, sent_ledger=job.row.ledger)
     return " and ".join(done) + " sent" if done else "nothing had changed"
+
+
+def merged(job: Job, content: Content, issue: Issue) -> str:
+    """The whole description: our part as it should be, in the room that a person's text leaves."""
+    fitting = content.describe(job.outside.renderer.room(issue.description))
+    return job.outside.renderer.merge(issue.description, fitting)
+
+
+def remember(job: Job, content: Content, text: str) -> None:
+    """That the description stands in the tracker as `text`."""
+    standing = fingerprint(job.outside.renderer.part(text))
+    with job.outside.store.begin() as unit:
+        unit.update_ticket(job.row.identifier, description=content.digest, described=standing)
 
 
 def _attach(job: Job, files: Sequence[File], *, doubtful: bool) -> int:
@@ -122,7 +132,7 @@ def _kind(identifier: str, name: str) -> str:
     return name.removeprefix(f"{identifier}.").split(".")[0] if name.startswith(f"{identifier}.") else ""
 
 
-def _read(job: Job) -> Issue:
+def read(job: Job) -> Issue:
     """The ticket as the tracker has it now; a moved one is followed, a deleted one is gone."""
     row, key = job.row, job.row.key or ""
     issue = job.outside.tickets.read(job.tracker, key)

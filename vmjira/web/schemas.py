@@ -228,6 +228,10 @@ class Ticket(Schema):
     due = fields.Date(required=True, allow_none=True)
     overdue, verified, reopened = truth(), truth(), number()
     attachments, rescans = some(fields.String()), some(TicketRescan)
+    left_as_set = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True,
+        metadata={"description": "field to value that a person set, where the rules give another one"},
+    )  # fmt: skip
 
 
 class EvidenceHost(Schema):
