@@ -26,6 +26,8 @@ from vmjira.domain.ledger import Folded
 from vmjira.domain.lives import moved_between
 from vmjira.domain.operation import count
 from vmjira.domain.plan import Plan, Situation, TicketFacts, Title, make_plan
+from vmjira.domain.renaming import Renaming
+from vmjira.domain.rule_change import apply_rules
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.statistics import host_numbers, own_numbers, refuted, top_hosts
 from vmjira.domain.ticket import CellNumbers, HostNumbers, Iteration, Moved, OwnNumbers, TicketRow, TopHost
@@ -34,6 +36,7 @@ from vmjira.flows.knowledge import (
     EXPLOITS,
     HOSTS,
     ITERATION_NAMES,
+    ROUNDS,
     VULNERABILITIES,
     Base,
     iterations_of,
@@ -59,6 +62,8 @@ class Outcome:
     ranges: frozenset[str] = frozenset()  # whose tickets the plan looked at
     healed: frozenset[str] = frozenset()  # ranges of which it has again what an earlier one had lost
     moves: pl.DataFrame = field(default_factory=partial(empty, MOVES))  # what changed rules move
+    renaming: Renaming = field(default_factory=Renaming)  # what changed rules call by another id
+    running: Mapping[str, int] = field(default_factory=dict)  # iterations after these (by range) are over again
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Change:
     title: Title
     at: datetime
     because: str
+    by_edit: bool = False
     before: Rulebook | None = None  # the rules until then, if it is a change of rules
 
 
@@ -99,9 +105,11 @@ def foresee_belief(base: Base, scan: Scan, rulebook: Rulebook, title: Title, ran
 
 def foresee_rules(base: Base, rulebook: Rulebook, title: Title, *, at: datetime, before: Rulebook) -> Outcome:
     """`before`: the rules that these replace; acceptances that are no longer given end."""
-    folded = ledger.apply_rules(base.knowledge(base.ranges), rulebook, at=at, before=before)
+    folded = apply_rules(base.knowledge(base.ranges), rulebook, at=at, before=before)
     at = at.astimezone(rulebook.policy.timezone)
-    return _outcome(base, folded, Change(rulebook, title, at, f"change of rules of {at:%Y-%m-%d %H:%M}", before))
+    base = base.renamed(folded.renaming).without_later(folded.rounds)
+    because = f"change of rules of {at:%Y-%m-%d %H:%M}"
+    return _outcome(base, folded, Change(rulebook, title, at, because, by_edit=True, before=before))
 
 
 def foresee_acceptance(base: Base, event: EventRow, rulebook: Rulebook, title: Title) -> Outcome:
@@ -132,6 +140,7 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
         VULNERABILITIES: known.vulnerabilities,
         ITERATION_NAMES: known.iterations,
         BEFORE: known.baseline,
+        ROUNDS: known.rounds,
         **({} if known.exploitation.is_empty() else {EXPLOITS: known.exploitation}),
         **{part_name(name): frame for name, frame in lives.items()},
     }
@@ -167,6 +176,8 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
             because=change.because,
             moved=tuple(moved),
             met=met,
+            by_edit=change.by_edit,
+            renamed=folded.renaming,
         )
         plan = make_plan(situation, change.rulebook, change.title)
         after = replace(base, tickets=tickets).after(parts, plan, cells)
@@ -186,6 +197,8 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
             ranges=frozenset(mine),
             healed=folded.healed,
             moves=folded.moves,
+            renaming=folded.renaming,
+            running=folded.rounds if change.by_edit else {},
         )
 
     return planned(base.tickets)

@@ -40,13 +40,16 @@ def keep(
         held = outcome.plan.exceeded(rulebook.policy) if event.kind in ("scan", "adopt") else None
         rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
         with outside.store.begin() as unit:
-            fresh = {row.identifier: row for row in unit.tickets(ranges=outcome.ranges)}
+            known = unit.tickets(ranges=None if outcome.renaming else outcome.ranges)
+            fresh = {row.identifier: row for row in map(outcome.renaming.ticket, known)}
             if decided:
                 fresh[decided.identifier] = decided
             tickets = {**outcome.before, **fresh}
             if _as_planned_from(outcome, fresh):
                 event = replace(event, version=version, rules=rulebook.digest, enrichment=outcome.base.enrichment)
+                unit.rename(outcome.renaming)
                 unit.move_ledger(replace(event, scan=record(unit)), paths)
+                unit.forget_cell_numbers(outcome.running)
                 unit.put_cell_numbers(outcome.cells)
                 unit.put_tickets(outcome.plan.tickets)
                 unit.put_moved(outcome.plan.moved)

@@ -117,8 +117,12 @@ class Tracker(Protocol):
         summary: str | None = None,
         priority: str | None = None,
         labels: Sequence[str] = (),
+        labels_off: Sequence[str] = (),
     ) -> None:
-        """Give what is named its value; `labels` are added, no other is touched."""
+        """Give what is named its value; `labels` are added and `labels_off` removed, no other is touched."""
+
+    def name(self, key: str, identifier: str) -> None:
+        """Let the ticket's property say that this is its identifier, as it does when it is made."""
 
     def correct(self, key: str, values: Mapping[str, str]) -> None:
         """Give fields their values in one edit: `assignee` (an account), `due` (ISO), `priority`, `description`."""
