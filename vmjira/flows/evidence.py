@@ -29,7 +29,8 @@ from vmjira.flows.views import HISTORY
 HOSTS_SHOWN, FINDINGS_SHOWN = 25, 50
 _LIFE = (
     "host", "scanner", "vulnerability_id", "severity", "ports", "first_seen", "first_iteration", "last_seen",
-    "last_iteration", "last_authenticated", "ended_at", "ended_as", "reappeared", "superseded",
+    "last_iteration", "last_authenticated", "last_scan", "ended_at", "ended_as", "ended_scan", "reappeared",
+    "superseded",
 )  # fmt: skip
 _OPEN_STATES = ("new", "remaining", "unverified")
 
@@ -152,12 +153,12 @@ def _host(each: Mapping[str, Any], known: pl.DataFrame, findings: pl.DataFrame) 
 
 def observation(row: Mapping[str, Any]) -> dict[str, Any]:
     """When a scanner looked at a host last, and how well."""
-    return {name: row[name] for name in ("scanner", "observed_at", "authenticated", "complete")}
+    return {name: row[name] for name in ("scanner", "observed_at", "authenticated", "complete", "scan")}
 
 
 def finding(row: Mapping[str, Any]) -> dict[str, Any]:
     names = (
         "scanner", "vulnerability_id", "title", "severity", "state", "first_seen", "last_seen", "last_authenticated",
-        "ended_at",
+        "last_scan", "ended_at", "ended_scan",
     )  # fmt: skip
     return {**{name: row[name] for name in names}, "ports": row["ports"] or []}

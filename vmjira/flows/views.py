@@ -10,11 +10,13 @@ from typing import Any, Literal
 import polars as pl
 
 from vmjira.domain.frames import ENDINGS, EXPLOITATION, LEDGER, empty
+from vmjira.domain.frames import ROUNDS as ROUNDS_SCHEMA
 from vmjira.domain.iterations import ZERO
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.plan import neighbours
 from vmjira.domain.report import all_rows, diff_rows, own_rows
 from vmjira.domain.rulebook import Category, Range, Rulebook
+from vmjira.domain.scan_evidence import proofs, sources, unscanned
 from vmjira.domain.statistics import MEMBERSHIPS, host_lists
 from vmjira.domain.ticket import (
     CellNumbers,
@@ -23,7 +25,6 @@ from vmjira.domain.ticket import (
     Iteration,
     MovedPart,
     Neighbour,
-    Source,
     TicketRow,
     TicketView,
 )
@@ -31,6 +32,7 @@ from vmjira.flows.knowledge import (
     EXPLOITS,
     HOSTS,
     ITERATION_NAMES,
+    ROUNDS,
     VULNERABILITIES,
     iterations_of,
     part_name,
@@ -68,6 +70,7 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
     mine = next((cell for cell in kept.cells if cell.ordinal == row.ordinal), None)
     then, place = _then(store, kept, row, now, running), (category, row.range, row.ordinal)
     previous, following = neighbours(row, kept.tickets)
+    own = own_rows(now, *place)
     past = sorted((cell for cell in kept.cells if cell.ordinal <= row.ordinal), key=lambda cell: cell.ordinal)
     return TicketView(
         identifier=row.identifier,
@@ -85,9 +88,10 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
         own=row.own,
         top=mine.top if mine else (),
         history=tuple(HistoryPoint(cell.label, cell.numbers) for cell in past[-HISTORY:]),
-        sources=_sources(store, kept.parts, row.range),
+        **_evidence(store, kept.parts, row.range, running),
         running=running,
-        own_rows=own_rows(now, *place),
+        own_rows=own,
+        proofs=proofs(own),
         all_rows=all_rows(then, *place) if then else None,
         diff_rows=diff_rows(then, *place) if then else None,
         adopted=iterations_of(now.iterations).get((row.range, ZERO.ordinal)) == ZERO,
@@ -102,7 +106,12 @@ def open_hosts(view: TicketView, closed_at: datetime | None) -> list[str]:
     after = pl.lit(value=False) if closed_at is None else pl.col("last_seen") > closed_at
     hosts = (
         rows.group_by("host", maintain_order=True)
-        .agg(pl.col("hostname", "ip").first(), pl.col("title"), last_seen=pl.col("last_seen").max())
+        .agg(
+            pl.col("hostname", "ip").first(),
+            pl.col("title"),
+            pl.col("last_seen").max(),
+            pl.col("scan", "credentials").sort_by("last_seen").last(),
+        )
         .with_columns(after=after)
         .sort("after", "hostname", "ip", "host", descending=[True, False, False, False])
     )
@@ -115,7 +124,11 @@ def _line(view: TicketView, row: Mapping[str, Any], *, closed: bool) -> str:
     more = f" and {len(titles) - TITLES} more" if len(titles) > TITLES else ""
     seen = f"{row['last_seen'].astimezone(view.zone):%Y-%m-%d %H:%M}"
     note = ", after the closing" if row["after"] else ", before the closing" if closed else ""
-    return f"{name}: {', '.join(titles[:TITLES])}{more}; last seen {seen}{note}"
+    scan = f" (scan {row['scan']}, {_CREDENTIALS[row['credentials']]})" if row["scan"] else ""
+    return f"{name}: {', '.join(titles[:TITLES])}{more}; last seen {seen}{scan}{note}"
+
+
+_CREDENTIALS = {"yes": "with credentials", "no": "without credentials", "unknown": "credentials unknown"}
 
 
 def hosts_behind(store: Store, row: TicketRow) -> dict[str, list[str]]:
@@ -187,16 +200,9 @@ def _parts(others: Sequence[Partner]) -> tuple[MovedPart, ...]:
     )
 
 
-def _sources(store: Store, parts: Mapping[str, str], range_: str) -> tuple[Source, ...]:
-    """The newest observations of the range's hosts, by scanner."""
+def _evidence(store: Store, parts: Mapping[str, str], range_: str, running: Iteration) -> dict[str, Any]:
+    """The scans of the running iteration of the range, and its hosts that none of them covered."""
     hosts = store.scan(parts[HOSTS]).filter(pl.col("range") == range_).collect()
-    by_scanner = hosts.group_by("scanner").agg(
-        pl.col("observed_at").max(),
-        hosts=pl.len(),
-        authenticated=pl.col("authenticated").sum(),
-        unknown=pl.col("authenticated").is_null().sum(),
-    )
-    return tuple(
-        Source(row["scanner"], row["observed_at"], row["hosts"], row["authenticated"], row["unknown"])
-        for row in by_scanner.sort("scanner").iter_rows(named=True)
-    )
+    rounds = store.scan(parts[ROUNDS]) if ROUNDS in parts else empty(ROUNDS_SCHEMA).lazy()
+    now = rounds.filter(pl.col("range") == range_, pl.col("ordinal") == running.ordinal).collect()
+    return {"sources": sources(hosts, now), "unscanned": unscanned(hosts, now)}

@@ -39,6 +39,9 @@ COLUMNS = {
 #: … and behind them, where catalogues of exploitation are in use.
 ENRICHED = {"known exploited": "kev", "known exploited due": "kev_due", "epss": "epss"}
 
+#: … and last, on what the state rests.
+TRACED = {"scan": "scan", "credentials": "credentials"}
+
 _PIECE = 50_000  # rows that are in memory as text at once
 _LINE_ENDS = r"\r\n?"
 _CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
@@ -60,7 +63,7 @@ def reports(view: TicketView, limit: int) -> list[File]:
 def told(report: pl.DataFrame, *, goes_on: bool) -> str:
     """Digest of what the rows tell, times of observation apart. `goes_on`: the list outlives its iteration, and then
     what was new is called remaining: no news either."""
-    rows = report.drop("last seen")
+    rows = report.drop("last seen", *TRACED)
     if goes_on:
         rows = rows.with_columns(pl.col("state").cast(pl.String).replace("remaining", "new"))
     digest = sha256(",".join(rows.columns).encode())
@@ -71,7 +74,7 @@ def told(report: pl.DataFrame, *, goes_on: bool) -> str:
 
 def titled(report: pl.DataFrame, *, enriched: bool) -> pl.DataFrame:
     """REPORT with the columns of the file."""
-    columns = COLUMNS | ENRICHED if enriched else COLUMNS
+    columns = COLUMNS | (ENRICHED if enriched else {}) | TRACED
     return report.select(pl.col(column).alias(header) for header, column in columns.items())
 
 

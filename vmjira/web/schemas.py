@@ -18,8 +18,8 @@ def text(**further: Any) -> fields.String:
     return fields.String(required=True, **further)
 
 
-def maybe() -> fields.String:
-    return fields.String(required=True, allow_none=True)
+def maybe(**options: Any) -> fields.String:
+    return fields.String(required=True, allow_none=True, **options)
 
 
 def number() -> fields.Integer:
@@ -124,6 +124,7 @@ class Observation(Schema):
     scanner, observed_at = text(), moment()
     authenticated = truth(allow_none=True, metadata={"description": "null: the scanner does not say"})
     complete = truth(allow_none=True, metadata={"description": "null: the scanner does not say"})
+    scan = maybe(metadata={"description": "its id; null: recorded by an earlier version"})
 
 
 class Finding(Schema):
@@ -132,6 +133,8 @@ class Finding(Schema):
     ports = some(fields.String())
     first_seen, last_seen, ended_at = moment(), moment(), moment(allow_none=True)
     last_authenticated = truth(allow_none=True)
+    last_scan = maybe(metadata={"description": "id of the scan that saw it last"})
+    ended_scan = maybe(metadata={"description": "id of the scan that ended it, such as the one that proved it fixed"})
 
 
 # --- cells and tickets ------------------------------------------------------------------------------------------------
