@@ -121,6 +121,9 @@ def _ending(ticket: Mapping[str, Any]) -> str:
 
 def show_ticket(out: Terminal, ticket: Mapping[str, Any]) -> None:
     out.print(_table(ticket["title"], ["", ""], [(name, ticket[name]) for name in _HEAD]))
+    if ticket["left_as_set"]:
+        rows = [[name, value or "empty"] for name, value in ticket["left_as_set"].items()]
+        out.print(_table("Left as a person set it, though the rules say otherwise", ["field", "value"], rows))
     out.print(_table("Hosts at its iteration", list(ticket["then"]), [list(ticket["then"].values())]))
     ending = f": {said}" if (said := _ending(ticket)) else ""
     out.print(_table(f"Own findings now{ending}", list(ticket["own"]), [list(ticket["own"].values())]))

@@ -10,6 +10,8 @@ import pytest
 from tests.flows.jira import Ticket
 from tests.flows.scans import APACHE, NGINX, RDP, SMB, week
 from tests.flows.world import World, host_numbers, own_numbers
+from vmjira.flows.views import report_rows
+from vmjira.rulefiles import load
 
 FIRST = {"10.1.0.1": [SMB, RDP], "10.1.0.2": [SMB], "10.2.0.1": [SMB, APACHE]}
 NEXT = {"10.1.0.1": [SMB], "10.1.0.2": [], "10.1.0.3": [RDP], "10.2.0.1": [SMB]}
@@ -42,20 +44,17 @@ def test_the_first_scan_makes_one_ticket_per_cell(either: World):
     assert ticket.comments == ()
 
 
-def test_a_later_scan_that_finds_the_same_sends_the_times_to_the_tickets_it_saw_and_nothing_to_others(world: World):
+def test_a_later_scan_that_finds_the_same_costs_no_call_and_the_lists_of_the_pages_know_its_time(world: World):
     world.fold(week(23), FIRST)
-    before = {name: loaded(ticket) for name, ticket in world.jira.by_identifier().items()}
     world.jira.calls()
-    boston = {address: flaws for address, flaws in FIRST.items() if address.startswith("10.1.")}
-    assert world.fold(week(23, hours=5), boston) == [f"update {W23}: done"]
-    calls, after = world.jira.calls(), world.jira.by_identifier()
-    assert not [call for call in calls if before["web.newyork.2026-W23"].key in call]
+    assert world.fold(week(23, hours=5), FIRST) == []
+    assert world.jira.calls() == []
+    with world.store.reading() as unit:
+        row = unit.ticket(W23)
+    assert row
     for kind in ("own", "all", "diff"):
-        old, new = (rows(each[W23].files[f"{W23}.{kind}.csv"]) for each in (before, after))
-        assert {row.pop("last seen") for row in new} == {"2026-06-02T01:00:00Z"}
-        assert {row.pop("last seen") for row in old} == {"2026-06-01T20:00:00Z"}
-        assert old == new
-    assert after[W23].files[f"{W23}.png"] == before[W23].files[f"{W23}.png"]
+        rows = report_rows(world.store, row, load(world.rules), kind)
+        assert set(rows["last_seen"]) == {week(23, hours=5)}
 
 
 def test_a_scan_of_other_hosts_without_findings_costs_no_call(world: World):

@@ -197,6 +197,9 @@ def test_watchers_comments_and_assignee(jira: JiraClient):
     name = who["accountId"] if jira.cloud else who["name"]
     assert jira.call("POST", f"/issue/{key}/watchers", name).status_code == 204
     assert jira.call("GET", f"/issue/{key}/watchers").get_json()["watchCount"] == 2
+    who = "accountId" if jira.cloud else "username"
+    assert jira.call("DELETE", f"/issue/{key}/watchers", query={who: name}).status_code == 204
+    assert jira.call("GET", f"/issue/{key}/watchers").get_json()["watchCount"] == 1
     member = "accountId" if jira.cloud else "name"
     assert jira.call("PUT", f"/issue/{key}/assignee", {member: name}).status_code == 204
     assert jira.fields(key)["assignee"]["displayName"] == "Jira Admin"

@@ -135,6 +135,32 @@ def test_fields_reach_jira(jira, tracker):
     assert value["identifier"] == DRAFT.identifier
 
 
+CORRECTED = {"assignee": "", "due": "2027-01-31", "priority": "Low", "description": "h2. Other"}
+
+
+def test_corrected_fields_are_one_edit_and_read_back(jira, tracker):
+    made = tracker.create(DRAFT)
+    assert made.fields == {
+        "assignee": tracker.assignee("boston-admins", "VM"), "priority": "High", "due": "2026-12-01", "watchers": [],
+    }  # fmt: skip
+    jira.calls()
+    values = CORRECTED | {"assignee": tracker.assignee("berlin-admins", "VM") or ""}
+    tracker.correct(made.key, values)
+    assert [call for call in jira.calls() if call.startswith("PUT")]
+    issue = tracker.read([made.key])[made.key]
+    assert (issue.assignee, issue.priority, issue.due) == (values["assignee"], "Low", date(2027, 1, 31))
+    assert issue.description == "h2. Other"
+    assert tracker.changed_by(made.key, "duedate") == tracker.myself()
+    assert tracker.changed_by(made.key, "labels") is None
+
+
+def test_a_watcher_that_is_gone_already_is_no_trouble(tracker):
+    made = tracker.create(replace(DRAFT, rules=replace(RULES, watchers=("auditor@example.com",))))
+    assert made.fields["watchers"] == ["auditor@example.com"]
+    for _ in range(2):
+        tracker.unwatch(made.key, "auditor@example.com")
+
+
 @pytest.mark.parametrize("change", [{"assignee": "auditor"}, {"assignee": "nobody"}, {"components": ("Nonsense",)}])
 def test_what_jira_does_not_know_costs_a_note_and_not_the_ticket(tracker, change):
     made = tracker.create(replace(DRAFT, rules=replace(RULES, **change)))

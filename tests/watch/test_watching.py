@@ -61,13 +61,13 @@ def test_the_history_of_a_deleted_ticket_is_a_ticket_that_is_gone(jira: Jira):
 def test_who_changed_the_description_last_is_known_and_nobody_did_when_it_was_made(jira: Jira):
     key = jira.create("new", "vmjira")
     tracker = jira.tracker()
-    assert tracker.described_by(key) is None
+    assert tracker.changed_by(key, "description") is None
     tracker.edit(key, description="ours")
-    assert tracker.described_by(key) == tracker.myself()
+    assert tracker.changed_by(key, "description") == tracker.myself()
     jira.actor = "boston-admins"
     jira.write(key, "theirs")
     jira.comment(key, "a comment is no description")
-    assert tracker.described_by(key) == jira.account("boston-admins") != tracker.myself()
+    assert tracker.changed_by(key, "description") == jira.account("boston-admins") != tracker.myself()
 
 
 def test_changes_since_a_moment_are_those_of_labelled_tickets_only(jira: Jira):

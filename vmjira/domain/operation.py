@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Kind = Literal[
-    "create", "update", "rename", "relabel", "link",
+    "create", "update", "rename", "fields", "relabel", "link",
     "verified", "settled", "closed", "progress", "waiting", "accepted", "unaccepted",  # comments
     "close", "reopen", "escalate",
 ]  # fmt: skip

@@ -175,25 +175,27 @@ def _known(
 ) -> tuple[list[Operation], TicketRow] | None:
     running = situation.running.get(known.range) == known.ordinal
     digest = _digest(situation, facts)
-    row = replace(known, ledger=situation.version if running else known.ledger, own=facts.own, facts=digest)
-    if row == known:
-        return None
-    if known.gone:
-        return [], row  # nothing is sent, but its numbers go on: they say whether a person still has to decide
+    changed = digest != known.facts
+    # A version that shows the same is not worth keeping, nor writing.
+    ledger = situation.version if running and changed else known.ledger
+    row = replace(known, ledger=ledger, own=facts.own, facts=digest)
+    if known.gone:  # nothing is sent, but its numbers go on: they say whether a person still has to decide
+        return ([], row) if row != known else None
     operations: list[Operation] = []
-    if digest != known.facts:
+    if changed:
         details = {"own": asdict(facts.own), "running": running}
         operations.append(
             Operation("update", known.identifier, known.key, f"{situation.because}: numbers or lists changed", details)
         )
     came_in = facts.own.total > known.own.total
     news = News(situation.because, situation.running[known.range], facts.refuted, came_in, situation.by_edit)
-    decision = after_data(known, row, news, policy)
-    return [*operations, *decision.operations], decision.row
+    decision = after_data(known, row, news, policy)  # also if all is as before: it may refute a closing
+    operations += decision.operations
+    return (operations, decision.row) if operations or decision.row != known else None
 
 
 def _digest(situation: Situation, facts: TicketFacts) -> str:
-    """Everything about a ticket that a scan can change; neighbours are followed by delivery itself."""
+    """Everything about a ticket that a scan can change, times of observation apart; delivery follows neighbours."""
     cell = situation.cells.get((facts.category, facts.range, facts.ordinal))
     shown = [asdict(facts.own), facts.digest, asdict(cell.numbers) if cell else None, cell.digest if cell else None]
     return hashlib.sha256(json.dumps(shown).encode()).hexdigest()

@@ -112,12 +112,13 @@ class Look:
     checks: frozenset[str] = frozenset()  # that were enabled; empty: the scanner does not tell
     unmade: frozenset[str] = frozenset()  # that were not made on this host
     unreadable: int = 0
+    id: str = ""  # of the scan; "" if an earlier program did not keep it
 
     @property
     def words(self) -> str:
         credentials = {True: "with credentials", False: "without credentials", None: "credentials unknown"}
         complete = ", incompletely" if self.complete is False else ""
-        scan = f" in {self.scan}" if self.scan else ""
+        scan = (f" in scan {self.id}" if self.id else "") + (f" ({self.scan})" if self.scan else "")
         return f"{self.scanner} {self.at:%Y-%m-%d %H:%M} UTC{scan} {credentials[self.authenticated]}{complete}"
 
 
@@ -125,9 +126,10 @@ def evidence(life: Mapping[str, Any], look: Look | None) -> list[str]:
     """On what the state of a life (a row of LEDGER) rests. `look`: the newest of its scanner at its host."""
     seen = f"last seen {life['last_seen']:%Y-%m-%d %H:%M} UTC by {life['scanner']}" + {
         True: ", with credentials", False: ", without credentials", None: "",
-    }[life["last_authenticated"]]  # fmt: skip
+    }[life["last_authenticated"]] + (f", in scan {life['last_scan']}" if life["last_scan"] else "")  # fmt: skip
     if ending := life["ended_as"]:
-        return [seen, _ENDINGS[ending].format(at=f"{life['ended_at']:%Y-%m-%d %H:%M} UTC", **life)]
+        scan = f"; scan {life['ended_scan']}" if life["ended_scan"] else ""
+        return [seen, _ENDINGS[ending].format(at=f"{life['ended_at']:%Y-%m-%d %H:%M} UTC", **life) + scan]
     if look is None:
         return [seen, f"{life['scanner']} has no observation of this host any more"]
     if look.at <= life["last_seen"]:

@@ -9,6 +9,7 @@ from vmjira.domain.iterations import running
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.lives import OPEN, ticket_of
 from vmjira.domain.rulebook import Category
+from vmjira.domain.scan_evidence import traced
 from vmjira.domain.statistics import latest
 from vmjira.domain.ticket import REPORT
 
@@ -60,7 +61,8 @@ def _report(knowledge: Knowledge, lives: pl.DataFrame, category: Category, k: in
     known = knowledge.hosts.join(lives, on="host", how="semi")
     texts = knowledge.texts.drop("severity", "as_of").with_columns(cvss=pl.coalesce("cvss3", "cvss2"))
     return (
-        lives.with_columns(ticket=ticket_of(lives, knowledge.iterations), state=state_at(k))
+        traced(lives, known)
+        .with_columns(ticket=ticket_of(lives, knowledge.iterations), state=state_at(k))
         .with_columns(category=pl.lit(category.title), fixed_at=pl.when(pl.col("ended_as") == "fixed").then("ended_at"))
         .join(newest(known).select("host", "ip", "hostname"), on="host", how="left")
         .join(texts, on=["scanner", "vulnerability_id"], how="left")

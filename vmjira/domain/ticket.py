@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -26,9 +26,13 @@ Ending = Literal["", "settled", "verified"]
 #: States of a finding as people read them: domain part 6, plus the endings.
 STATES = ("new", "remaining", "unverified", "fixed", "moved", "gone", "accepted")
 
-#: Rows of a report (CSV). `host` is for counting and is not written.
+#: Whether an observation had credentials, as people read it.
+CREDENTIALS = ("yes", "no", "unknown")
+
+#: Rows of a report (CSV). `host` and `scanner` are for counting and are not written.
 REPORT: Schema = {
     "host": pl.String(),
+    "scanner": pl.String(),
     "ip": pl.String(),
     "hostname": pl.String(),
     "category": pl.String(),  # the title
@@ -47,6 +51,8 @@ REPORT: Schema = {
     "fixed_at": Time,
     "ticket": pl.String(),  # identifier of the ticket that owns the finding
     **EXPLOITED,
+    "scan": pl.String(),  # id of the scan on which the state rests: that proved it fixed, else that saw it last
+    "credentials": pl.Enum(CREDENTIALS),  # of that observation
 }
 
 
@@ -156,7 +162,7 @@ class TicketRow:
     own: OwnNumbers = OwnNumbers()  # as last planned
     facts: str = ""  # digest of what the tracker should show, as last planned
     shown: str = ""  # digest of what the tracker shows, as last delivered
-    description: str = ""  # digest of our part of the description as rendered when it was sent
+    description: str = ""  # digest of our part of the description as it was sent, without what is only as of some time
     described: str = ""  # digest of our part as it stands in the tracker since then, blanks aside
     created_at: datetime | None = None
     answer: str = ""  # id of the comment that answers the last closing, and tells how its verification goes
@@ -228,13 +234,40 @@ class HistoryPoint:
 
 @dataclass(frozen=True)
 class Source:
-    """The scan that the numbers come from; counts are of hosts of the ticket's range."""
+    """A scan on which numbers rest. Its hosts are those of the ticket's range whose newest observation is in it."""
 
     scanner: str
     finished_at: datetime
     hosts: int
     authenticated: int  # hosts scanned with credentials
-    unknown: int  # hosts of which the scanner does not say
+    unknown: int  # hosts of which the scan does not say
+    scan: str = ""  # its id; empty: an earlier program recorded it without
+
+    @property
+    def without(self) -> int:
+        return self.hosts - self.authenticated - self.unknown
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A scan that proved findings of the ticket fixed; its hosts are those that they were on."""
+
+    source: Source
+    findings: int
+
+
+@dataclass(frozen=True)
+class UnscannedHost:
+    name: str
+    since: datetime  # when a scan covered it last
+
+
+@dataclass(frozen=True)
+class Unscanned:
+    """Hosts of the ticket's range that no scan of the running iteration covered."""
+
+    hosts: int = 0
+    first: tuple[UnscannedHost, ...] = ()  # a few of them, those that were scanned last first
 
 
 @dataclass(frozen=True)
@@ -259,6 +292,8 @@ class TicketView:
     own_rows: pl.DataFrame  # REPORT: own findings with their state now
     all_rows: pl.DataFrame | None  # REPORT: all open findings of the cell at the iteration; None: frozen, leave as sent
     diff_rows: pl.DataFrame | None  # REPORT: against the last iteration; None: frozen, leave as sent
+    unscanned: Unscanned = Unscanned()
+    proofs: tuple[Proof, ...] = ()
     moved_from: tuple[MovedPart, ...] = ()
     moved_to: tuple[MovedPart, ...] = ()
     adopted: bool = False  # its range began with a backlog, iteration 0
@@ -268,6 +303,14 @@ class TicketView:
     running_name: str = ""  # … and the running one; empty: by the number
     overdue: bool = False  # its due day is over, and findings are open
     settlement: Settlement = Settlement()
+
+
+def timeless(view: TicketView) -> TicketView:
+    """The view without what is only as of some time: seen while its own iteration runs, by scans that nobody names.
+
+    What is rendered from it differs only if there is something to tell.
+    """
+    return replace(view, running=view.iteration, running_name=view.name, sources=(), unscanned=Unscanned(), proofs=())
 
 
 #: Labels by which a ticket is found again: this one is on every ticket of ours, the other on one only.

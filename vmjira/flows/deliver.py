@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
+from typing import Any
 
 import structlog
 
@@ -17,6 +18,7 @@ from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import INSTALLATION, TicketRow, TicketView, identity, installation_label
 from vmjira.errors import StoreUnavailable, TicketGone, TrackerUnavailable, VmjiraError
 from vmjira.flows import life
+from vmjira.flows.correct import correct_fields
 from vmjira.flows.identity import TrackerMoved, as_named_here, believe, check, known_tracker
 from vmjira.flows.installation import installation
 from vmjira.flows.missing import counts_as_deleted
@@ -26,7 +28,7 @@ from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.repairs import REPAIRS, retire
 from vmjira.flows.rows import OperationRow, OperationState
 from vmjira.flows.rules import rules_in_force
-from vmjira.flows.show import Content, Job, begin, render, show
+from vmjira.flows.show import Content, Job, begin, fingerprint, render, show
 from vmjira.flows.tracking import Draft, Issue
 
 log = structlog.get_logger(__name__)
@@ -94,8 +96,11 @@ def _create(job: Job) -> str:
             _label(job, found.key)
         return f"{found.key}: found again; " + show(replace(job, row=row), content, doubtful=True)
     begin(job)
-    made = job.tracker.create(_draft(job, content))
-    row = _record_created(job, made.key, made.id, content)
+    draft = _draft(job, content)
+    made = job.tracker.create(draft)
+    row = _record_created(
+        job, made.key, made.id, content, described=fingerprint(draft.description), fields=dict(made.fields)
+    )
     if made.notes:
         job.tracker.comment(made.key, job.outside.renderer.comment("created_notes", notes=made.notes))
     shown = show(replace(job, row=row), content, doubtful=job.crashed)
@@ -128,6 +133,7 @@ def _label(job: Job, key: str) -> None:
 _HANDLERS = {
     "create": _create,
     "update": _update,
+    "fields": correct_fields,
     "rename": _rename,
     "relabel": life.relabel,
     "verified": life.say_verified,
@@ -156,7 +162,7 @@ def _draft(job: Job, content: Content) -> Draft:
     return Draft(
         identifier=view.identifier,
         summary=job.row.title,
-        description=content.description,
+        description=content.describe(),
         rules=replace(rules, fields=job.outside.renderer.fields(view, rules.fields)),
         priority=view.category.priority,
         due=view.due,
@@ -212,10 +218,10 @@ def _of_somebody(label: str) -> bool:
     return label.startswith(INSTALLATION)
 
 
-def _record_created(job: Job, key: str, issue_id: str, sent: Content | None) -> TicketRow:
+def _record_created(job: Job, key: str, issue_id: str, sent: Content | None, **further: Any) -> TicketRow:
     """Remember the key, and have those that name the ticket show it: in the same transaction."""
     digest = sent.digest if sent else ""
-    changes = {"key": key, "issue_id": issue_id, "description": digest, "described": digest}
+    changes = {"key": key, "issue_id": issue_id, "description": digest, "described": "", **further}
     with job.outside.store.begin() as unit:
         unit.update_ticket(job.row.identifier, **changes, status_category="new")
         follow = [*_updates(job, unit, key), *_late_links(job, unit, _others(sent.view) if sent else ())]

@@ -21,7 +21,7 @@ from vmjira.errors import Unknown
 from vmjira.flows.knowledge import HOSTS, ITERATION_NAMES, VULNERABILITIES, part_name
 from vmjira.flows.moved import moved_json
 from vmjira.flows.ports import Store, Unit
-from vmjira.flows.present import ticket_json
+from vmjira.flows.present import left_as_set, ticket_json
 from vmjira.flows.rescanning import of_ticket
 from vmjira.flows.views import HISTORY, overdue
 
@@ -29,7 +29,8 @@ from vmjira.flows.views import HISTORY, overdue
 HOSTS_SHOWN, FINDINGS_SHOWN = 25, 50
 _LIFE = (
     "host", "scanner", "vulnerability_id", "severity", "ports", "first_seen", "first_iteration", "last_seen",
-    "last_iteration", "last_authenticated", "ended_at", "ended_as", "reappeared", "superseded",
+    "last_iteration", "last_authenticated", "last_scan", "ended_at", "ended_as", "ended_scan", "reappeared",
+    "superseded",
 )  # fmt: skip
 _OPEN_STATES = ("new", "remaining", "unverified")
 
@@ -63,6 +64,7 @@ def ticket(store: Store, identifier: str, rulebook: Rulebook, today: date) -> di
         "closing": row.closing,
         "closed_at": row.closed_at,
         "reopened": row.reopened,
+        "left_as_set": left_as_set(row),
         "condition": category.where if category else None,
         "iterations": [{"iteration": each.label, "numbers": asdict(each.numbers)} for each in past],
         "attachments": sent,
@@ -146,12 +148,12 @@ def _host(each: Mapping[str, Any], known: pl.DataFrame, findings: pl.DataFrame) 
 
 def observation(row: Mapping[str, Any]) -> dict[str, Any]:
     """When a scanner looked at a host last, and how well."""
-    return {name: row[name] for name in ("scanner", "observed_at", "authenticated", "complete")}
+    return {name: row[name] for name in ("scanner", "observed_at", "authenticated", "complete", "scan")}
 
 
 def finding(row: Mapping[str, Any]) -> dict[str, Any]:
     names = (
         "scanner", "vulnerability_id", "title", "severity", "state", "first_seen", "last_seen", "last_authenticated",
-        "ended_at",
+        "last_scan", "ended_at", "ended_scan",
     )  # fmt: skip
     return {**{name: row[name] for name in names}, "ports": row["ports"] or []}

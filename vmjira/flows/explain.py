@@ -92,7 +92,7 @@ def _identity(row: dict[str, Any], rulebook: Rulebook) -> dict[str, Any]:
 
 def _look(outside: Outside, row: Mapping[str, Any]) -> Look:
     """The newest observation by one scanner (a row of KNOWN_HOSTS), with the scan that it comes from."""
-    look = Look(row["scanner"], row["observed_at"], row["authenticated"], row["complete"])
+    look = Look(row["scanner"], row["observed_at"], row["authenticated"], row["complete"], id=row["scan"] or "")
     with outside.store.reading() as unit:
         scans = [each for each in unit.scans() if each.scanner == row["scanner"]]
     found = next((each for each in reversed(scans) if not _references(outside, each, row).is_empty()), None)
@@ -104,7 +104,7 @@ def _look(outside: Outside, row: Mapping[str, Any]) -> Look:
     checks = outside.store.scan(f"{found.path}/checks.parquet").collect()["vulnerability_id"]
     return Look(
         look.scanner, look.at, look.authenticated, look.complete, found.name, frozenset(checks), frozenset(there),
-        found.unreadable,
+        found.unreadable, look.id,
     )  # fmt: skip
 
 
@@ -221,7 +221,9 @@ def _finding(
         "last seen": str(row["last_seen"]),
         "last seen in": label(row["last_iteration"]),
         "last seen with credentials": row["last_authenticated"],
+        "last seen by scan": row["last_scan"],
         "ended at": str(row["ended_at"]) if row["ended_at"] else None,
+        "ended by scan": row["ended_scan"],
         "ended in": label(row["ended_iteration"]),
         "ports": ", ".join(row["ports"] or []),
         "came back": row["reappeared"],

@@ -17,9 +17,11 @@ from vmjira.domain.acceptance import accept, reopen_accepted
 from vmjira.domain.adoption import Adopted, adopt
 from vmjira.domain.breaker import Trip
 from vmjira.domain.classify import newest
-from vmjira.domain.digest import digests
+from vmjira.domain.digest import Shown, digests, shown
+from vmjira.domain.fields import corrections
 from vmjira.domain.frames import MOVES, Scan, Schema, Time, empty
 from vmjira.domain.iterations import BACKLOG
+from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.ledger import Folded
 from vmjira.domain.lives import moved_between
 from vmjira.domain.operation import count
@@ -57,6 +59,7 @@ class Outcome:
     skipped: int = 0  # hosts of which something as new, or newer, was known
     unidentified: int = 0  # hosts with nothing to recognise them by
     trips: tuple[Trip, ...] = ()  # where the scan is not believed
+    ranges: frozenset[str] = frozenset()  # whose tickets the plan looked at
     healed: frozenset[str] = frozenset()  # ranges of which it has again what an earlier one had lost
     moves: pl.DataFrame = field(default_factory=partial(empty, MOVES))  # what changed rules move
     renaming: Renaming = field(default_factory=Renaming)  # what changed rules call by another id
@@ -72,6 +75,7 @@ class Change:
     at: datetime
     because: str
     by_edit: bool = False
+    before: Rulebook | None = None  # the rules until then, if it is a change of rules
 
 
 def foresee_scan(base: Base, scan: Scan, rulebook: Rulebook, title: Title) -> Outcome:
@@ -104,7 +108,8 @@ def foresee_rules(base: Base, rulebook: Rulebook, title: Title, *, at: datetime,
     folded = apply_rules(base.knowledge(base.ranges), rulebook, at=at, before=before)
     at = at.astimezone(rulebook.policy.timezone)
     base = base.renamed(folded.renaming).without_later(folded.rounds)
-    return _outcome(base, folded, Change(rulebook, title, at, f"change of rules of {at:%Y-%m-%d %H:%M}", by_edit=True))
+    because = f"change of rules of {at:%Y-%m-%d %H:%M}"
+    return _outcome(base, folded, Change(rulebook, title, at, because, by_edit=True, before=before))
 
 
 def foresee_acceptance(base: Base, event: EventRow, rulebook: Rulebook, title: Title) -> Outcome:
@@ -146,7 +151,9 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
         if name in running:
             frame = lives[name] if name in lives else known.lives.filter(pl.col("range") == name)
             mine[name] = frame.filter(pl.col("category").is_not_null())
-            cells += _cells(mine[name], name, iterations[name, running[name]], known.hosts, change.rulebook)
+    looks = shown(known, pl.concat([known.lives.clear(), *mine.values()]))
+    for name, frame in mine.items():
+        cells += _cells(frame, name, iterations[name, running[name]], known, looks, change.rulebook)
 
     pairs = moved_between(pl.concat([known.lives.clear(), *mine.values()]), known.iterations)
     moved = [Moved(*row) for row in pairs.iter_rows() if base.moved.get(row[:2]) != row[2]]
@@ -157,7 +164,7 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
     )
 
     def planned(tickets: Mapping[str, TicketRow]) -> Outcome:
-        facts = [each for name, frame in mine.items() for each in _facts(frame, name, running, tickets.values())]
+        facts = [each for name, frame in mine.items() for each in _facts(frame, name, running, looks, tickets.values())]
         situation = Situation(
             facts=tuple(facts),
             cells={**base.cells, **{(cell.category, cell.range, cell.ordinal): cell for cell in cells}},
@@ -174,6 +181,9 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
         )
         plan = make_plan(situation, change.rulebook, change.title)
         after = replace(base, tickets=tickets).after(parts, plan, cells)
+        if change.before:
+            corrected = corrections(after.tickets.values(), change.before, change.rulebook)
+            plan = replace(plan, operations=(*plan.operations, *corrected))
         return Outcome(
             base=after,
             parts=parts,
@@ -184,6 +194,7 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
             skipped=len(folded.skipped),
             unidentified=folded.unidentified,
             trips=folded.trips,
+            ranges=frozenset(mine),
             healed=folded.healed,
             moves=folded.moves,
             renaming=folded.renaming,
@@ -194,12 +205,12 @@ def _outcome(base: Base, folded: Folded, change: Change) -> Outcome:
 
 
 def _cells(
-    lives: pl.DataFrame, range_: str, running: Iteration, hosts: pl.DataFrame, rulebook: Rulebook
+    lives: pl.DataFrame, range_: str, running: Iteration, known: Knowledge, looks: Shown, rulebook: Rulebook
 ) -> list[CellNumbers]:
     """Host numbers of every cell of a range at its running iteration; zeros where nothing is left to count."""
-    known = newest(hosts.join(lives.select("host").unique(), on="host", how="semi"))
+    hosts = newest(known.hosts.join(lives.select("host").unique(), on="host", how="semi"))
     tops: dict[str, list[TopHost]] = {}
-    for row in top_hosts(lives, running.ordinal, known, rulebook.policy.top_hosts).iter_rows(named=True):
+    for row in top_hosts(lives, running.ordinal, hosts, rulebook.policy.top_hosts).iter_rows(named=True):
         tops.setdefault(row.pop("category"), []).append(TopHost(**row))
     return [
         CellNumbers(
@@ -211,7 +222,7 @@ def _cells(
             top=tuple(tops.get(row["category"], ())),
             digest=str(row["digest"]),
         )
-        for row in digests(lives, "category")
+        for row in digests(lives, running.ordinal, looks, "category")
         .join(host_numbers(lives, running.ordinal), on="category", how="left")
         .with_columns(pl.col([each.name for each in fields(HostNumbers)]).fill_null(0))
         .rows(named=True)
@@ -219,7 +230,7 @@ def _cells(
 
 
 def _facts(
-    lives: pl.DataFrame, range_: str, running: Mapping[str, int], tickets: Collection[TicketRow]
+    lives: pl.DataFrame, range_: str, running: Mapping[str, int], looks: Shown, tickets: Collection[TicketRow]
 ) -> list[TicketFacts]:
     lives = lives.filter(pl.col("first_iteration") != BACKLOG)
     keys = ["category", "first_iteration"]
@@ -235,7 +246,7 @@ def _facts(
             refuted=row["refuted"] or 0,
         )
         for row in own_numbers(lives, running)
-        .join(digests(lives, *keys), on=keys)
+        .join(digests(lives, running[range_], looks, *keys), on=keys)
         .join(seen, on=keys, how="left")
         .rows(named=True)
     ]

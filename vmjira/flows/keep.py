@@ -40,12 +40,12 @@ def keep(
         held = outcome.plan.exceeded(rulebook.policy) if event.kind in ("scan", "adopt") else None
         rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
         with outside.store.begin() as unit:
-            ranges = None if outcome.renaming else {row.range for row in outcome.plan.tickets}
-            fresh = [outcome.renaming.ticket(row) for row in unit.tickets(ranges=ranges)]
-            tickets = {**outcome.before, **{row.identifier: row for row in fresh}}
+            known = unit.tickets(ranges=None if outcome.renaming else outcome.ranges)
+            fresh = {row.identifier: row for row in map(outcome.renaming.ticket, known)}
             if decided:
-                tickets[decided.identifier] = decided
-            if _as_planned_from(outcome, tickets):
+                fresh[decided.identifier] = decided
+            tickets = {**outcome.before, **fresh}
+            if _as_planned_from(outcome, fresh):
                 event = replace(event, version=version, rules=rulebook.digest, enrichment=outcome.base.enrichment)
                 unit.rename(outcome.renaming)
                 unit.move_ledger(replace(event, scan=record(unit)), paths)
@@ -62,13 +62,13 @@ def keep(
 
 
 def _as_planned_from(outcome: Outcome, tickets: Mapping[str, TicketRow]) -> bool:
-    """Nobody closed, reopened or deleted a ticket of the plan while it was made; the rest of a row is delivery's."""
+    """Nobody closed, reopened or deleted a ticket that the plan looked at while it was made; also of those for which
+    nothing followed. The rest of a row is delivery's."""
 
     def decided(row: TicketRow | None) -> object:
         return row and (row.closing, row.closed_at, row.reopened, row.noted, row.told, row.gone)
 
-    planned = [row.identifier for row in outcome.plan.tickets]
-    return all(decided(outcome.before.get(name)) == decided(tickets.get(name)) for name in planned)
+    return all(decided(outcome.before.get(name)) == decided(row) for name, row in tickets.items())
 
 
 def titles(outside: Outside, rulebook: Rulebook) -> Title:

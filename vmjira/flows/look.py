@@ -1,7 +1,7 @@
 """One look at a ticket: what the tracker and the ledger say of it, the decision, and how it is kept.
 
-Nothing is locked while we look. What was decided is kept only if our row is still as it was then, else `Conflict`: look
-again. New data that tells anything of a ticket changes its row, too.
+Nothing is locked while we look. What was decided is kept only if our row is still as it was then, and the ledger too if
+it was asked, else `Conflict`: look again.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Look:
     row: TicketRow  # as it was
     seen: Seen | None
     decision: Decision
+    version: int | None = None  # of the ledger that was asked what newer data say of the closing
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------
@@ -49,10 +50,10 @@ class Look:
 
 def look_at(outside: Outside, row: TicketRow, issue: Issue | None, policy: Policy) -> Look:
     seen = _seen(outside, row, issue) if issue else None
-    found = 0
+    found, version = 0, None
     if seen and row.own.open and newly_closed(row, seen):  # perhaps long ago: newer data may be here already
-        found = _refuted(outside, replace(row, closed_at=seen.since))
-    return Look(row, seen, decide(row, seen, found, policy))
+        found, version = _refuted(outside, replace(row, closed_at=seen.since))
+    return Look(row, seen, decide(row, seen, found, policy), version)
 
 
 def _seen(outside: Outside, row: TicketRow, issue: Issue) -> Seen:
@@ -79,7 +80,7 @@ def _intact(outside: Outside, row: TicketRow, issue: Issue) -> bool:
     standing = fingerprint(outside.renderer.part(issue.description))
     if not row.description or row.described in ("", standing):  # it is being written, or nobody knows
         return True
-    return outside.tracker().described_by(issue.key) in (None, outside.tracker().myself())
+    return outside.tracker().changed_by(issue.key, "description") in (None, outside.tracker().myself())
 
 
 #: Closings that a later one, or another resolution, may change.
@@ -102,12 +103,13 @@ def _moving(outside: Outside, row: TicketRow) -> bool:
     return any(each.operation in ("close", "reopen") and each.attempts for each in waiting)
 
 
-def _refuted(outside: Outside, closed: TicketRow) -> int:
-    """How many of its open findings the ledger shows after the closing."""
+def _refuted(outside: Outside, closed: TicketRow) -> tuple[int, int]:
+    """How many of its open findings the ledger shows after the closing; and the version of the ledger."""
     with outside.store.reading() as unit:
-        parts = unit.ledger_parts()
+        version = unit.ledger_version()
+        parts = unit.ledger_parts(version)
     lives = outside.store.scan(parts[part_name(closed.range)]).filter(pl.col("category") == closed.category)
-    return int(refuted(lives.collect(), closings([closed]))["refuted"].sum())
+    return int(refuted(lives.collect(), closings([closed]))["refuted"].sum()), version
 
 
 # --- keeping ----------------------------------------------------------------------------------------------------------
@@ -128,6 +130,8 @@ def _put(outside: Outside, unit: Unit, look: Look, record: Record) -> list[str]:
     before, after = look.row, look.decision.row
     if unit.ticket(before.identifier) != before:
         raise Conflict(f"{before.identifier} changed meanwhile")
+    if look.version not in (None, unit.ledger_version()):  # a scan that saw the same again leaves the row as it is
+        raise Conflict("new data came in meanwhile")
     changes = {name: value for name, value in vars(after).items() if value != getattr(before, name)}
     unit.update_ticket(before.identifier, **changes)
     plan = f"look.{uuid4().hex[:12]}"

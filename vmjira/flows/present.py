@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from vmjira.domain.fields import LEFT
 from vmjira.domain.plan import neighbours
 from vmjira.domain.ticket import CellNumbers, HostNumbers, TicketRow
 from vmjira.errors import VmjiraError
@@ -71,10 +72,16 @@ def one_ticket(outside: Outside, identifier: str) -> dict[str, Any]:
         "closing": row.closing,
         "closed_at": row.closed_at.isoformat() if row.closed_at else None,
         "reopened": row.reopened,
+        "left_as_set": left_as_set(row),
     }
     hosts = hosts_behind(outside.store, row)
     found = {**ticket_json(row, cell, rows), **closing, "hosts": hosts, "operations": done}
     return {**found, "rescans": rescans, **moved}
+
+
+def left_as_set(row: TicketRow) -> dict[str, str]:
+    """Field → value that a person set, where the rules give another one; empty text: they emptied it."""
+    return dict(row.fields.get(LEFT, {}))
 
 
 def _told(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class AttachmentRow:
     identifier: str
     name: str
     attachment_id: str
-    digest: str
+    digest: str  # as in `tracking.File`
     size: int
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from vmjira.domain.operation import count
 from vmjira.domain.rulebook import Rulebook
-from vmjira.domain.ticket import TicketRow, TicketView, installation_label, other_installation
+from vmjira.domain.ticket import TicketRow, TicketView, installation_label, other_installation, timeless
 from vmjira.errors import TicketGone, TrackerRefused
 from vmjira.flows.identity import contradiction, suspect
 from vmjira.flows.installation import installation
@@ -50,15 +50,15 @@ class Content:
 
     view: TicketView
     files: Sequence[File]
-    describe: Callable[[int | None], str]  # our part of the description, within a budget
+    write: Callable[[TicketView, int | None], str]  # our part of the description, within a budget
+
+    def describe(self, budget: int | None = None) -> str:
+        return self.write(self.view, budget)
 
     @cached_property
-    def description(self) -> str:
-        return self.describe(None)
-
-    @property
     def digest(self) -> str:
-        return fingerprint(self.description)
+        """Of what the description tells: a newer time of observation alone is nothing to tell."""
+        return fingerprint(self.write(timeless(self.view), None))
 
 
 def render(job: Job) -> Content:
@@ -69,27 +69,23 @@ def render(job: Job) -> Content:
     kinds = {_kind(job.row, file.name) for file in files}
     names = sorted({file.name for file in files} | {name for name in sent if _kind(job.row, name) not in kinds})
 
-    def describe(budget: int | None) -> str:
+    def write(view: TicketView, budget: int | None) -> str:
         return job.outside.renderer.description(view, names, picture=job.tracker.shows_pictures, budget=budget)
 
-    return Content(view, files, describe)
+    return Content(view, files, write)
 
 
 def show(job: Job, content: Content, *, doubtful: bool) -> str:
     """Bring the ticket to `content`. `doubtful`: it may not be as we last knew it, so look at all of it."""
     done = []
     if doubtful or content.digest != job.row.description:
-        issue = _read(job)
-        fitting = content.describe(job.outside.renderer.room(issue.description))
-        merged = job.outside.renderer.merge(issue.description, fitting)
-        if merged != issue.description:
+        issue = read(job)
+        text = merged(job, content, issue)
+        if text != issue.description:
             label = installation_label(installation(job.outside))
-            missing = [] if label in issue.labels else [label]
-            job.tracker.edit(issue.key, description=merged, labels=missing)
+            job.tracker.edit(issue.key, description=text, labels=[] if label in issue.labels else [label])
             done.append("description")
-        with job.outside.store.begin() as unit:
-            standing = fingerprint(job.outside.renderer.part(merged))
-            unit.update_ticket(job.row.identifier, description=content.digest, described=standing)
+        remember(job, content, text)
     if attached := _attach(job, content.files, doubtful=doubtful):
         done.append(count(attached, "file"))
     with job.outside.store.begin() as unit:
@@ -97,12 +93,25 @@ def show(job: Job, content: Content, *, doubtful: bool) -> str:
     return " and ".join(done) + " sent" if done else "nothing had changed"
 
 
+def merged(job: Job, content: Content, issue: Issue) -> str:
+    """The whole description: our part as it should be, in the room that a person's text leaves."""
+    fitting = content.describe(job.outside.renderer.room(issue.description))
+    return job.outside.renderer.merge(issue.description, fitting)
+
+
+def remember(job: Job, content: Content, text: str) -> None:
+    """That the description stands in the tracker as `text`."""
+    standing = fingerprint(job.outside.renderer.part(text))
+    with job.outside.store.begin() as unit:
+        unit.update_ticket(job.row.identifier, description=content.digest, described=standing)
+
+
 def _attach(job: Job, files: Sequence[File], *, doubtful: bool) -> int:
     """Send what is new in one call, then remove what it replaces. How many were sent."""
     row, key = job.row, job.row.key or ""
     with job.outside.store.reading() as unit:
         known = unit.attachments(row.identifier)
-    wanted = {file.name: digest_of(file.content) for file in files}
+    wanted = {file.name: file.digest or digest_of(file.content) for file in files}
     present = {each.name: each for each in known if wanted.get(each.name) == each.digest}
     missing = [file for file in files if file.name not in present]
     if missing:
@@ -134,7 +143,7 @@ def _kind(row: TicketRow, name: str) -> str:
     return name.removeprefix(beginning).split(".")[0] if beginning else ""
 
 
-def _read(job: Job) -> Issue:
+def read(job: Job) -> Issue:
     """The ticket as the tracker has it now; a moved one is followed, a deleted one is gone."""
     row, key = job.row, job.row.key or ""
     issue = job.outside.tickets.read(job.tracker, key)

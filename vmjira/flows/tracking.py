@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from vmjira.domain.rulebook import TicketRules
 from vmjira.domain.ticket import StatusCategory
@@ -50,6 +50,9 @@ class Issue:
     created: datetime | None
     updated: datetime | None
     project: str = ""
+    assignee: str | None = None  # the account: accountId (Cloud) or name (Data Center)
+    priority: str | None = None  # its name
+    due: date | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class Created:
     id: str
     key: str
     notes: tuple[str, ...] = ()  # what could not be done as the rules say, in words for a comment
+    fields: Mapping[str, Any] = field(default_factory=dict)  # as in `TicketRow.fields`: what was set
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class File:
     name: str
     content: bytes
     media_type: str
+    digest: str = ""  # of what it tells, times of observation apart; empty: of its bytes
 
 
 class Tracker(Protocol):
@@ -130,8 +135,17 @@ class Tracker(Protocol):
     def name(self, key: str, identifier: str, installation: str) -> None:
         """Let the ticket's property say that this is its identifier, as it does when it is made."""
 
+    def correct(self, key: str, values: Mapping[str, str]) -> None:
+        """Give fields their values in one edit: `assignee` (an account), `due` (ISO), `priority`, `description`."""
+
+    def assignee(self, who: str, project: str) -> str | None:
+        """The account of whom the rules call so; None if nobody assignable has that name."""
+
     def watch(self, key: str, who: str) -> None:
         """Add a watcher, by what the rules call them."""
+
+    def unwatch(self, key: str, who: str) -> None:
+        """Remove a watcher, by what the rules call them. Not there any more is done."""
 
     def attach(self, key: str, files: Sequence[File]) -> list[Attachment]:
         """All files in one call."""
@@ -161,8 +175,8 @@ class Tracker(Protocol):
     def last_status_change(self, key: str) -> StatusChange | None:
         """From the ticket's history; None if its status never changed."""
 
-    def described_by(self, key: str) -> str | None:
-        """The account that changed the description last; None if nobody did since the ticket was made."""
+    def changed_by(self, key: str, field: str) -> str | None:
+        """The account that changed a field last; None if nobody did since the ticket was made."""
 
     def changed_since(self, moment: datetime | None) -> Iterator[Issue]:
         """Tickets with the label `vmjira` that were updated since then, by search; may lag behind by `search_lag`.

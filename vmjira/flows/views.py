@@ -10,11 +10,13 @@ from typing import Any, Literal
 import polars as pl
 
 from vmjira.domain.frames import ENDINGS, EXPLOITATION, LEDGER, empty
+from vmjira.domain.frames import ROUNDS as ROUNDS_SCHEMA
 from vmjira.domain.iterations import ZERO, name_of
 from vmjira.domain.knowledge import Knowledge
 from vmjira.domain.plan import neighbours
 from vmjira.domain.report import all_rows, diff_rows, own_rows
 from vmjira.domain.rulebook import Category, Range, Rulebook
+from vmjira.domain.scan_evidence import proofs, sources, unscanned
 from vmjira.domain.statistics import MEMBERSHIPS, host_lists
 from vmjira.domain.ticket import (
     CellNumbers,
@@ -23,7 +25,6 @@ from vmjira.domain.ticket import (
     Iteration,
     MovedPart,
     Neighbour,
-    Source,
     TicketRow,
     TicketView,
 )
@@ -31,6 +32,7 @@ from vmjira.flows.knowledge import (
     EXPLOITS,
     HOSTS,
     ITERATION_NAMES,
+    ROUNDS,
     VULNERABILITIES,
     iterations_of,
     part_name,
@@ -64,7 +66,7 @@ class _Kept:
 
 def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook, today: date) -> TicketView:
     """Own findings as of now; the lists of its iteration as of now too, or as of the last moment it was running."""
-    kept = _read(store, row)
+    kept = _read(store, row, then=row.sent_ledger < row.ledger)
     now = _cell(store, kept.parts, row)
     iterations = iterations_of(now.iterations)
     running = iterations[row.range, running_of(now.iterations)[row.range]]
@@ -74,6 +76,7 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook, today: date) -
     mine = next((cell for cell in kept.cells if cell.ordinal == row.ordinal), None)
     then, place = _then(store, kept, row, now, running), (category, row.range, row.ordinal)
     previous, following = neighbours(row, kept.tickets)
+    own = own_rows(now, *place)
     past = sorted((cell for cell in kept.cells if cell.ordinal <= row.ordinal), key=lambda cell: cell.ordinal)
     return TicketView(
         identifier=row.identifier,
@@ -91,9 +94,10 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook, today: date) -
         own=row.own,
         top=mine.top if mine else (),
         history=tuple(HistoryPoint(cell.label, cell.numbers) for cell in past[-HISTORY:]),
-        sources=_sources(store, kept.parts, row.range),
+        **_evidence(store, kept.parts, row.range, running),
         running=running,
-        own_rows=own_rows(now, *place),
+        own_rows=own,
+        proofs=proofs(own),
         all_rows=all_rows(then, *place) if then else None,
         diff_rows=diff_rows(then, *place) if then else None,
         adopted=iterations.get((row.range, ZERO.ordinal)) == ZERO,
@@ -116,7 +120,12 @@ def open_hosts(view: TicketView, closed_at: datetime | None) -> list[str]:
     after = pl.lit(value=False) if closed_at is None else pl.col("last_seen") > closed_at
     hosts = (
         rows.group_by("host", maintain_order=True)
-        .agg(pl.col("hostname", "ip").first(), pl.col("title"), last_seen=pl.col("last_seen").max())
+        .agg(
+            pl.col("hostname", "ip").first(),
+            pl.col("title"),
+            pl.col("last_seen").max(),
+            pl.col("scan", "credentials").sort_by("last_seen").last(),
+        )
         .with_columns(after=after)
         .sort("after", pl.col("hostname").str.to_lowercase(), "ip", "host", descending=[True, False, False, False])
     )
@@ -129,34 +138,38 @@ def _line(view: TicketView, row: Mapping[str, Any], *, closed: bool) -> str:
     more = f" and {len(titles) - TITLES} more" if len(titles) > TITLES else ""
     seen = f"{row['last_seen'].astimezone(view.zone):%Y-%m-%d %H:%M}"
     note = ", after the closing" if row["after"] else ", before the closing" if closed else ""
-    return f"{name}: {', '.join(titles[:TITLES])}{more}; last seen {seen}{note}"
+    scan = f" (scan {row['scan']}, {_CREDENTIALS[row['credentials']]})" if row["scan"] else ""
+    return f"{name}: {', '.join(titles[:TITLES])}{more}; last seen {seen}{scan}{note}"
+
+
+_CREDENTIALS = {"yes": "with credentials", "no": "without credentials", "unknown": "credentials unknown"}
 
 
 def hosts_behind(store: Store, row: TicketRow) -> dict[str, list[str]]:
     """Keys of the hosts that the numbers of the ticket's iteration count: new, remaining, safe, unverified."""
-    kept = _read(store, row)
-    lives = _cell(store, kept.then_parts, row).lives
+    lives = _frozen(store, _read(store, row, then=True), row).lives
     lists = host_lists(lives, row.ordinal)
     return {name: lists.filter(pl.col("membership") == name)["host"].to_list() for name in MEMBERSHIPS}
 
 
 def report_rows(store: Store, row: TicketRow, rulebook: Rulebook, kind: Report) -> pl.DataFrame:
     """REPORT: what one of the ticket's attachments shows, with the same rows; `all` and `diff` as of its iteration."""
-    kept = _read(store, row)
+    kept = _read(store, row, then=kind != "own")
     category = rulebook.category(row.category) or Category(row.category, row.category, "")
     place = (category, row.range, row.ordinal)
     if kind == "own":
         return own_rows(_cell(store, kept.parts, row), *place)
-    then = _cell(store, kept.then_parts, row)
+    then = _frozen(store, kept, row)
     return all_rows(then, *place) if kind == "all" else diff_rows(then, *place)
 
 
-def _read(store: Store, row: TicketRow) -> _Kept:
+def _read(store: Store, row: TicketRow, *, then: bool) -> _Kept:
+    """`then`: also as its iteration was, which need not be kept any more."""
     with store.reading() as unit:
         tickets = unit.tickets(ranges=[row.range])
         return _Kept(
             parts=unit.ledger_parts(),
-            then_parts=unit.ledger_parts(row.ledger),
+            then_parts=unit.ledger_parts(row.ledger) if then else {},
             cells=[cell for cell in unit.cell_numbers(ranges=[row.range]) if cell.category == row.category],
             tickets=[each for each in tickets if each.category == row.category],
             names={each.ordinal: each.called for each in tickets},
@@ -188,6 +201,12 @@ def _then(store: Store, kept: _Kept, row: TicketRow, now: Knowledge, running: It
     return None if row.sent_ledger >= row.ledger else _cell(store, kept.then_parts, row)
 
 
+def _frozen(store: Store, kept: _Kept, row: TicketRow) -> Knowledge:
+    """The cell while the ticket's iteration was running; the newest if it still is: only then times go on."""
+    now = running_of(store.scan(kept.parts[ITERATION_NAMES]).collect())
+    return _cell(store, kept.parts if now.get(row.range) == row.ordinal else kept.then_parts, row)
+
+
 def _neighbour(row: TicketRow | None) -> Neighbour | None:
     return Neighbour(row.identifier, row.title, row.key) if row else None
 
@@ -198,16 +217,9 @@ def _parts(others: Sequence[Partner]) -> tuple[MovedPart, ...]:
     )
 
 
-def _sources(store: Store, parts: Mapping[str, str], range_: str) -> tuple[Source, ...]:
-    """The newest observations of the range's hosts, by scanner."""
+def _evidence(store: Store, parts: Mapping[str, str], range_: str, running: Iteration) -> dict[str, Any]:
+    """The scans of the running iteration of the range, and its hosts that none of them covered."""
     hosts = store.scan(parts[HOSTS]).filter(pl.col("range") == range_).collect()
-    by_scanner = hosts.group_by("scanner").agg(
-        pl.col("observed_at").max(),
-        hosts=pl.len(),
-        authenticated=pl.col("authenticated").sum(),
-        unknown=pl.col("authenticated").is_null().sum(),
-    )
-    return tuple(
-        Source(row["scanner"], row["observed_at"], row["hosts"], row["authenticated"], row["unknown"])
-        for row in by_scanner.sort("scanner").iter_rows(named=True)
-    )
+    rounds = store.scan(parts[ROUNDS]) if ROUNDS in parts else empty(ROUNDS_SCHEMA).lazy()
+    now = rounds.filter(pl.col("range") == range_, pl.col("ordinal") == running.ordinal).collect()
+    return {"sources": sources(hosts, now), "unscanned": unscanned(hosts, now)}

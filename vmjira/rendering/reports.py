@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from gzip import GzipFile
+from hashlib import sha256
 from io import BytesIO
 from math import floor
 
@@ -37,6 +39,10 @@ COLUMNS = {
 #: … and behind them, where catalogues of exploitation are in use.
 ENRICHED = {"known exploited": "kev", "known exploited due": "kev_due", "epss": "epss"}
 
+#: … and last, on what the state rests.
+TRACED = {"scan": "scan", "credentials": "credentials"}
+
+_PIECE = 50_000  # rows that are in memory as text at once
 _LINE_ENDS = r"\r\n?"
 _CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 # https://owasp.org/www-community/attacks/CSV_Injection; an opening quote alone makes a cell text.
@@ -49,13 +55,26 @@ def reports(view: TicketView, limit: int) -> list[File]:
     files = []
     for kind, frame in frames.items():
         if frame is not None:
-            files += _fit(f"{view.identifier}.{kind}", titled(frame, enriched=view.enriched), limit)
+            report, tell = titled(frame, enriched=view.enriched), partial(told, goes_on=kind == "own")
+            files += _fit(f"{view.identifier}.{kind}", report, limit, tell)
     return files
+
+
+def told(report: pl.DataFrame, *, goes_on: bool) -> str:
+    """Digest of what the rows tell, times of observation apart. `goes_on`: the list outlives its iteration, and then
+    what was new is called remaining: no news either."""
+    rows = report.drop("last seen", *TRACED)
+    if goes_on:
+        rows = rows.with_columns(pl.col("state").cast(pl.String).replace("remaining", "new"))
+    digest = sha256(",".join(rows.columns).encode())
+    for piece in rows.iter_slices(_PIECE):
+        digest.update(piece.select(_text(name, kind) for name, kind in rows.schema.items()).write_csv().encode())
+    return digest.hexdigest()
 
 
 def titled(report: pl.DataFrame, *, enriched: bool) -> pl.DataFrame:
     """REPORT with the columns of the file."""
-    columns = COLUMNS | ENRICHED if enriched else COLUMNS
+    columns = COLUMNS | (ENRICHED if enriched else {}) | TRACED
     return report.select(pl.col(column).alias(header) for header, column in columns.items())
 
 
@@ -82,28 +101,28 @@ def _safe(text: pl.Expr) -> pl.Expr:
     return pl.when(clean.str.contains(_FORMULA)).then(pl.lit("'") + clean).otherwise(clean)
 
 
-def _fit(name: str, report: pl.DataFrame, limit: int) -> list[File]:
+def _fit(name: str, report: pl.DataFrame, limit: int, tell: Callable[[pl.DataFrame], str]) -> list[File]:
     """Plain if it fits, else compressed, else in as many compressed parts as it takes."""
     content = _csv(report, limit)
     if content is not None:
-        return [File(f"{name}.csv", content, "text/csv")]
+        return [File(f"{name}.csv", content, "text/csv", tell(report))]
     packed = _gzip(report)
     if len(packed) <= limit:
-        return [File(f"{name}.csv.gz", packed, "application/gzip")]
+        return [File(f"{name}.csv.gz", packed, "application/gzip", tell(report))]
     return [
-        File(f"{name}.{number}.csv.gz", part, "application/gzip")
-        for number, part in enumerate(_split(report, len(packed), limit, name), 1)
+        File(f"{name}.{number}.csv.gz", content, "application/gzip", tell(rows))
+        for number, (content, rows) in enumerate(_split(report, len(packed), limit, name), 1)
     ]
 
 
-def _split(report: pl.DataFrame, size: int, limit: int, name: str) -> list[bytes]:
+def _split(report: pl.DataFrame, size: int, limit: int, name: str) -> list[tuple[bytes, pl.DataFrame]]:
     """Parts of the same number of rows, each with the header, none larger than `limit`; all in one take `size`."""
     height = report.height
     largest = size
     while height > 1:
         height = min(floor(height * limit / largest * 0.9), height - 1) or 1
-        parts = [_gzip(part) for part in report.iter_slices(height)]
-        largest = max(map(len, parts))
+        parts = [(_gzip(rows), rows) for rows in report.iter_slices(height)]
+        largest = max(len(content) for content, _ in parts)
         if largest <= limit:
             return parts
     raise VmjiraError(
@@ -134,7 +153,7 @@ def _gzip(report: pl.DataFrame) -> bytes:
 def chunks(report: pl.DataFrame) -> Iterator[bytes]:
     """The file piece by piece, so that a million long descriptions never are in memory at once."""
     yield f"{','.join(report.columns)}\r\n".encode("utf-8-sig")  # with the mark by which spreadsheets know UTF-8
-    for rows in report.iter_slices(50_000):
+    for rows in report.iter_slices(_PIECE):
         buffer = BytesIO()
         table(rows).write_csv(buffer, include_header=False, line_terminator="\r\n")
         yield buffer.getvalue()

@@ -20,10 +20,13 @@ from vmjira.domain.ticket import (
     MovedPart,
     Neighbour,
     OwnNumbers,
+    Proof,
     Settlement,
     Source,
     TicketView,
     TopHost,
+    Unscanned,
+    UnscannedHost,
 )
 from vmjira.errors import Problem, RulesInvalid
 from vmjira.rendering.templates import Templates
@@ -49,7 +52,9 @@ FULL = TicketView(
     own=OwnNumbers(total=45, fixed=30, open=9, unverified=2, moved=3, gone=2, accepted=1, hosts=14, open_hosts=6),
     top=(TopHost("ip:10.1.2.3", "10.1.2.3", "pc-7.example.com", 35, 4), TopHost("mac:00:00", None, None, 10, 1)),
     history=(HistoryPoint("2026-W22", HostNumbers(vulnerable=37, new=37)), HistoryPoint("2026-W23", _NUMBERS)),
-    sources=(Source("nessus", datetime(2026, 6, 5, 10, tzinfo=UTC), 120, 110, 3),),
+    sources=(Source("nessus", datetime(2026, 6, 5, 10, tzinfo=UTC), 120, 110, 3, "1f0c8a63d2be"),),
+    unscanned=Unscanned(7, (UnscannedHost("pc-8.example.com 10.1.2.4", datetime(2026, 5, 29, 10, tzinfo=UTC)),)),
+    proofs=(Proof(Source("nessus", datetime(2026, 6, 5, 10, tzinfo=UTC), 12, 10, 1, "1f0c8a63d2be"), 30),),
     running=Iteration(5, "2026-W25", 25),
     name="23",
     running_name="25",
@@ -70,6 +75,8 @@ BARE = replace(
     top=(),
     history=(),
     sources=(),
+    unscanned=Unscanned(),
+    proofs=(),
     own_rows=empty(REPORT),
     running=FULL.iteration,
 )

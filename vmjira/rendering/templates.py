@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import FunctionLoader, StrictUndefined, Template, TemplateError, TemplateNotFound, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from vmjira.domain.ticket import Source
 from vmjira.errors import Problem, RulesInvalid
 from vmjira.rendering.values import day
 from vmjira.rendering.wiki import Wiki, escape
@@ -39,6 +40,7 @@ class Templates:
         self._environment.filters["as_markup"] = Wiki
         self._environment.globals["count"] = count
         self._environment.globals["day"] = day
+        self._environment.globals["credentials"] = credentials
         self._plain = ImmutableSandboxedEnvironment(autoescape=False, undefined=StrictUndefined)
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
@@ -102,6 +104,19 @@ def check_templates(folder: Path) -> list[Problem]:
 def count(number: int, one: str, many: str | None = None) -> str:
     """`1 host`, `2 hosts`."""
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def credentials(source: Source) -> str:
+    """How the hosts of a scan were scanned, to stand behind their number."""
+    if source.hosts in (source.authenticated, source.without):
+        return "with credentials" if source.authenticated else "without credentials"
+    if source.hosts == source.unknown:
+        return "the scan does not say whether credentials worked"
+    said = [f"{source.authenticated} with credentials", f"{source.without} without" if source.without else ""]
+    told = ", ".join(filter(None, said))
+    if not source.unknown:
+        return told
+    return f"{told}; {count(source.unknown, 'host')}: the scan does not say whether credentials worked"
 
 
 def _unknown(name: str, known: list[str]) -> str:

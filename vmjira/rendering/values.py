@@ -12,7 +12,7 @@ import polars as pl
 
 from vmjira.domain.frames import ENDINGS
 from vmjira.domain.iterations import ZERO
-from vmjira.domain.ticket import Iteration, MovedPart, Neighbour, TicketView, TopHost
+from vmjira.domain.ticket import Iteration, MovedPart, Neighbour, Source, TicketView, TopHost
 from vmjira.rendering.wiki import Wiki, clip, escape, plain
 
 MEANINGS = {
@@ -36,6 +36,7 @@ def ticket_values(view: TicketView, *, width: int = 250, hosts: int | None = Non
     """Texts of at most `width` units, and `hosts` of the top hosts."""
     short = _shortener(width)
     sources = sorted(view.sources, key=lambda source: source.finished_at, reverse=True)
+    proofs = [replace(proof, source=_source(proof.source, short)) for proof in view.proofs]
     return {
         "identifier": view.identifier,
         "key": view.key,
@@ -60,11 +61,20 @@ def ticket_values(view: TicketView, *, width: int = 250, hosts: int | None = Non
         "top": [_host(host, short) for host in view.top[:hosts]],
         "top_left_out": len(view.top[hosts:]) if hosts is not None else 0,
         "shortened": width < 250,
-        "sources": [replace(source, scanner=short(source.scanner)) for source in sources[:SOURCES_SHOWN]],
+        "sources": [_source(source, short) for source in sources[:SOURCES_SHOWN]],
         "sources_left_out": len(sources[SOURCES_SHOWN:]),
+        "unscanned": replace(
+            view.unscanned, first=tuple(replace(host, name=short(host.name)) for host in view.unscanned.first)
+        ),
+        "proofs": proofs[:SOURCES_SHOWN],
+        "proofs_left_out": len(proofs[SOURCES_SHOWN:]),
         "history": view.history,
         "when": lambda moment: _when(moment, view.zone),
     }
+
+
+def _source(source: Source, short: Callable[[str], str]) -> Source:
+    return replace(source, scanner=short(source.scanner))
 
 
 def exploited(own_rows: pl.DataFrame) -> dict[str, Any]:

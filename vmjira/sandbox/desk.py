@@ -142,6 +142,11 @@ class Desk(Parts):
             issue.watchers.append(name)
             self.tx.save_issue(issue)
 
+    def unwatch(self, issue: Issue, name: str) -> None:
+        if name in issue.watchers:
+            issue.watchers.remove(name)
+            self.tx.save_issue(issue)
+
 
 def _own(wishes: Wishes, known: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: wishes.apply(name, []) for name in wishes.touched}

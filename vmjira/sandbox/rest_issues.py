@@ -206,3 +206,16 @@ def watch(key: str) -> Answer:
         raise JiraError(400 if config.cloud else 404, f"The user '{wanted}' does not exist.")
     desk().watch(issue, user.name)
     return nothing()
+
+
+@views.delete("/issue/<key>/watchers")
+def unwatch(key: str) -> Answer:
+    """The person is in the query."""
+    issue = desk().find(key)
+    config = rest.config()
+    own = {user.account_id if config.cloud else user.name: user for user in config.users}
+    wanted = request.args.get("accountId" if config.cloud else "username", "")
+    if wanted not in own:
+        raise JiraError(400 if config.cloud else 404, f"The user '{wanted}' does not exist.")
+    desk().unwatch(issue, own[wanted].name)
+    return nothing()

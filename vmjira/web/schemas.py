@@ -18,8 +18,8 @@ def text(**further: Any) -> fields.String:
     return fields.String(required=True, **further)
 
 
-def maybe() -> fields.String:
-    return fields.String(required=True, allow_none=True)
+def maybe(**options: Any) -> fields.String:
+    return fields.String(required=True, allow_none=True, **options)
 
 
 def number() -> fields.Integer:
@@ -132,6 +132,7 @@ class Observation(Schema):
     scanner, observed_at = text(), moment()
     authenticated = truth(allow_none=True, metadata={"description": "null: the scanner does not say"})
     complete = truth(allow_none=True, metadata={"description": "null: the scanner does not say"})
+    scan = maybe(metadata={"description": "its id; null: recorded by an earlier version"})
 
 
 class Finding(Schema):
@@ -140,6 +141,8 @@ class Finding(Schema):
     ports = some(fields.String())
     first_seen, last_seen, ended_at = moment(), moment(), moment(allow_none=True)
     last_authenticated = truth(allow_none=True)
+    last_scan = maybe(metadata={"description": "id of the scan that saw it last"})
+    ended_scan = maybe(metadata={"description": "id of the scan that ended it, such as the one that proved it fixed"})
 
 
 # --- cells and tickets ------------------------------------------------------------------------------------------------
@@ -272,6 +275,10 @@ class Ticket(Schema):
     overdue, reopened = truth(), number()
     settled, verified = ended()
     attachments, rescans = some(fields.String()), some(TicketRescan)
+    left_as_set = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True,
+        metadata={"description": "field to value that a person set, where the rules give another one"},
+    )  # fmt: skip
 
 
 class EvidenceHost(Schema):

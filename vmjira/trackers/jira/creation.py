@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -30,9 +31,12 @@ class Creation:
         made = Created(id=str(answer["id"]), key=answer["key"])
         for name, said in dropped.items():
             self._note_dropped(made.key, draft, name, said)
-        for watcher in draft.rules.watchers:
-            self._attempt(partial(self._watch, made.key, watcher), f"watcher {watcher!r} is not added")
-        return Created(id=made.id, key=made.key, notes=tuple(self._notes))
+        watchers = [
+            watcher
+            for watcher in draft.rules.watchers
+            if self._attempt(partial(self._watch, made.key, watcher), f"watcher {watcher!r} is not added")
+        ]
+        return replace(made, notes=tuple(self._notes), fields=fields.given(body, watchers))
 
     def _assignee(self, rules: TicketRules) -> dict[str, str] | None:
         if not rules.assignee:
@@ -79,11 +83,13 @@ class Creation:
     def _watch(self, key: str, who: str) -> None:
         self._client.send(self._people.watching(key, who))
 
-    def _attempt(self, action: Callable[[], None], missing: str) -> None:
+    def _attempt(self, action: Callable[[], None], missing: str) -> bool:
         try:
             action()
         except TrackerError as error:
             self._notes.append(f"{missing}: {error}")
+            return False
+        return True
 
 
 _MEND = (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any, cast
 
 from vmjira.domain.ticket import INSTALLATION, LABEL, StatusCategory, identity, installation_label
@@ -12,7 +12,7 @@ from vmjira.flows.tracking import Attachment, Draft, Issue
 from vmjira.trackers.jira.calls import Refusal
 
 PROPERTY = "vmjira"
-READ = "summary,description,status,resolution,labels,attachment,issuelinks,created,updated"
+READ = "summary,description,status,resolution,labels,attachment,issuelinks,created,updated,assignee,priority,duedate"
 
 #: Without these there is no ticket, or it is not what the rules promise: a ticket that lost its security level would
 #: show to everybody where the hosts are weak.
@@ -111,7 +111,38 @@ def issue(data: Mapping[str, Any]) -> Issue:
         links=tuple(_linked(each) for each in fields.get("issuelinks") or ()),
         created=_time(fields.get("created")),
         updated=_time(fields.get("updated")),
+        assignee=account(fields.get("assignee")),
+        priority=(fields.get("priority") or {}).get("name"),
+        due=date.fromisoformat(fields["duedate"]) if fields.get("duedate") else None,
     )
+
+
+def account(user: Mapping[str, Any] | None) -> str | None:
+    """Cloud has an accountId, Data Center a name."""
+    return str(user.get("accountId") or user["name"]) if user else None
+
+
+def corrected(values: Mapping[str, str], *, cloud: bool) -> dict[str, Any]:
+    """Values of `Tracker.correct` as Jira's fields."""
+    shapes: dict[str, Callable[[str], tuple[str, Any]]] = {
+        "assignee": lambda value: ("assignee", {"accountId" if cloud else "name": value}),
+        "due": lambda value: ("duedate", value),
+        "priority": lambda value: ("priority", {"name": value}),
+        "description": lambda value: ("description", value),
+    }
+    return dict(shapes[name](value) for name, value in values.items())
+
+
+def given(body: Mapping[str, Any], watchers: Sequence[str]) -> dict[str, Any]:
+    """What a request (and calls after it) gave to a ticket, as in `TicketRow.fields`."""
+    sent = body["fields"]
+    values = {
+        "assignee": account(sent.get("assignee")),
+        "priority": (sent.get("priority") or {}).get("name"),
+        "due": sent.get("duedate"),
+        "watchers": list(watchers),
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def attachment(data: Mapping[str, Any]) -> Attachment:

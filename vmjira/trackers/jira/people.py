@@ -77,6 +77,12 @@ class People:
         path, needs = "/rest/api/2/issue/{}/watchers", "Manage Watchers"
         return Call("POST", path, f"add watcher {who!r}", subject=key, body=self.watcher(who), needs=needs)
 
+    def unwatching(self, key: str, who: str) -> Call:
+        """The call that makes `who` no watcher any more."""
+        path, needs = "/rest/api/2/issue/{}/watchers", "Manage Watchers"
+        params = {"accountId" if self._client.cloud else "username": self.watcher(who)}
+        return Call("DELETE", path, f"remove watcher {who!r}", subject=key, params=params, needs=needs)
+
     def _as_login(self, who: str) -> dict[str, str] | None:
         """A login name of Data Center needs no search, and is right where searching is forbidden."""
         return None if self._client.cloud else {"name": who}

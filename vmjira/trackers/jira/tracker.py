@@ -103,6 +103,13 @@ class JiraTracker(Watching, Tracker):
         if sent := {name: part for name, part in body.items() if part}:
             self._put(key, sent)
 
+    def correct(self, key: str, values: Mapping[str, str]) -> None:
+        self._put(key, {"fields": fields.corrected(values, cloud=self.client.cloud)})
+
+    def assignee(self, who: str, project: str) -> str | None:
+        found = self.people.assignee(who, project)
+        return next(iter(found.values())) if found else None
+
     def name(self, key: str, identifier: str, installation: str) -> None:
         call = Call(
             "PUT", f"{ISSUE}/properties/{{part}}", "set the property", subject=key, part=fields.PROPERTY,
@@ -112,6 +119,13 @@ class JiraTracker(Watching, Tracker):
 
     def watch(self, key: str, who: str) -> None:
         self.client.send(self.people.watching(key, who))
+
+    def unwatch(self, key: str, who: str) -> None:
+        try:
+            self.client.send(self.people.unwatching(key, who))
+        except Refusal as refusal:
+            if refusal.status != 404:
+                raise
 
     def attach(self, key: str, files: Sequence[File]) -> list[Attachment]:
         attached: list[Attachment] = []

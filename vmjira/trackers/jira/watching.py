@@ -54,9 +54,9 @@ class Watching:
                 resolution=resolution["name"] if resolution else None,
             )
 
-    def described_by(self, key: str) -> str | None:
+    def changed_by(self, key: str, field: str) -> str | None:
         with understood(f"read the history of {key}"):
-            newest = _newest(self._history(key), "description")
+            newest = _newest(self._history(key), field)
             return _actor(newest[0].get("author") or {}) if newest else None
 
     def _history(self, key: str) -> Mapping[str, Any]:
