@@ -44,6 +44,7 @@ class News:
     refuted: int = 0  # open own findings that were seen after the closing, host by host
     came_in: bool = False  # there are more own findings than before
     by_edit: bool = False  # it is not a scan but an edit of the rules that changed the numbers
+    withdrawn: str = ""  # it is the withdrawal of this scan that changed them
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,8 @@ def _mended(decision: Decision, before: TicketRow, seen: Seen) -> Decision:
 
 def after_data(before: TicketRow, row: TicketRow, news: News, policy: Policy) -> Decision:
     """`row`: with the numbers of now; `before`: as it was until then."""
+    if news.withdrawn and (decision := _withdrawn(before, row, news)):
+        return decision
     if not row.own.open:
         return _all_ended(row, news, policy)
     row = replace(row, verified=False)
@@ -172,6 +175,28 @@ def after_data(before: TicketRow, row: TicketRow, news: News, policy: Policy) ->
         reason = f"{still}, none of them verified by data newer than the closing"
         return _decision(replace(row, noted=news.running), reason, "waiting")
     return Decision(row)
+
+
+def _withdrawn(before: TicketRow, row: TicketRow, news: News) -> Decision | None:
+    """What a scan said of a ticket does not count any more: that is told once, and undone. None: nothing to tell.
+
+    A reopening is not held against anybody: it does not count towards the policy's `reopen_limit`.
+    """
+    told = f"{news.withdrawn} was withdrawn, so what it reported does not count"
+    if not row.own.total:
+        return (
+            _decision(replace(row, verified=False), f"{told}: no finding is left", "withdrawn")
+            if before.own.total
+            else None
+        )
+    if not row.own.open or before.own.open:
+        return None
+    told = f"{told}: {count(row.own.open, 'finding')} open"
+    if row.closing == "confirmed":
+        return _decision(replace(row, closing="", verified=False), told, "reopen")
+    if before.verified and row.closing != "accepted":
+        return _decision(replace(row, verified=False), told, "withdrawn")
+    return None
 
 
 def _all_ended(row: TicketRow, news: News, policy: Policy) -> Decision:

@@ -14,6 +14,8 @@ from vmjira.domain.ticket import Iteration
 NO_RANGE = ""  #: stands for "in no range" where a name of a range is a key
 DEFAULT_CADENCE: Cadence = "week"
 
+NONE_TAKEN: Mapping[str, Iteration] = {}
+
 #: The iteration of what an adoption finds: before all others, and no cadence gives its label.
 ZERO = Iteration(1, "0", 0)
 #: `first_iteration` of lives that never get a ticket: backlog that an adoption only recorded. It is before iteration 0,
@@ -45,11 +47,18 @@ def running_ordinals(iterations: pl.DataFrame) -> dict[str, int]:
 
 
 def assign(
-    iterations: pl.DataFrame, ranges: Iterable[str], rulebook: Rulebook, *, at: datetime, rescan: bool = False
+    iterations: pl.DataFrame,
+    ranges: Iterable[str],
+    rulebook: Rulebook,
+    *,
+    at: datetime,
+    rescan: bool = False,
+    taken: Mapping[str, Iteration] = NONE_TAKEN,
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """ITERATIONS with the rounds of `ranges` that a scan which ended `at` belongs to, and their ordinals by range.
 
-    `rescan`: join the running iteration where there is one, whatever the cadence.
+    `rescan`: join the running iteration where there is one, whatever the cadence. `taken`: by range, the iteration up
+    to which running numbers are used; it need not be known.
     """
     day = at.astimezone(rulebook.policy.timezone).date()
     added: list[tuple[str, int, str, int]] = []
@@ -59,7 +68,8 @@ def assign(
     for name in wanted:
         past = [Iteration(*row[1:]) for row in known[name,].iter_rows()] if (name,) in known else []
         rule = rulebook.range(name)
-        chosen = past[-1] if rescan and past else _choose(past, rule.iteration if rule else DEFAULT_CADENCE, day)
+        cadence = rule.iteration if rule else DEFAULT_CADENCE
+        chosen = past[-1] if rescan and past else _choose(past, cadence, day, taken.get(name))
         rounds[name] = chosen.ordinal
         if chosen not in past:
             added.append((name, chosen.ordinal, chosen.label, chosen.number))
@@ -78,11 +88,13 @@ def ordinals(column: str, by_range: Mapping[str, int]) -> pl.Expr:
     return name.replace_strict(list(by_range), list(by_range.values()), default=None, return_dtype=pl.Int32)
 
 
-def _choose(past: list[Iteration], cadence: Cadence, day: date) -> Iteration:
+def _choose(past: list[Iteration], cadence: Cadence, day: date, taken: Iteration | None = None) -> Iteration:
     """The iteration of a scan that ended on `day`, among `past` ones (sorted) or a new one."""
     last = past[-1].ordinal if past else 0
     if cadence == "scan":
-        number = max((one.number for one in past if one.label == str(one.number)), default=0) + 1
+        used = [one for one in (*past, taken) if one]
+        last = max((one.ordinal for one in used), default=0)
+        number = max((one.number for one in used if one.label == str(one.number)), default=0) + 1
         return Iteration(last + 1, str(number), number)
     natural = period(cadence, day)
     late = bool(past) and _begins_after(past[-1], day)

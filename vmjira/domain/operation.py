@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Kind = Literal[
     "create", "update", "relabel", "link",
-    "verified", "closed", "progress", "waiting", "accepted", "unaccepted",  # comments
+    "verified", "closed", "progress", "waiting", "accepted", "unaccepted", "withdrawn",  # comments
     "close", "reopen", "escalate",
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 from vmjira.domain.decide import News, after_data
@@ -78,6 +78,8 @@ class Situation:
     moved: tuple[Moved, ...] = ()  # what is new, or more than before
     met: frozenset[frozenset[str]] = frozenset()  # tickets between which findings had moved before
     by_edit: bool = False  # an edit of the rules is the cause, not a scan
+    withdrawn: str = ""  # the scan that does not count any more, in words, if that is the cause
+    frozen: Mapping[tuple[str, int], int] = field(default_factory=dict)  # range, ordinal → what `TicketRow.ledger` is
 
 
 def make_plan(situation: Situation, rulebook: Rulebook, title: Title) -> Plan:
@@ -86,17 +88,30 @@ def make_plan(situation: Situation, rulebook: Rulebook, title: Title) -> Plan:
     rows: list[TicketRow] = []
     # In a cell the newest first: a ticket that is updated after its successor was made shows the link to it at once.
     for facts in sorted(situation.facts, key=lambda each: (each.range, each.category, -each.ordinal)):
-        iteration = situation.iterations[facts.range, facts.ordinal]
-        name = identifier(facts.category, facts.range, iteration.label)
-        known = situation.tickets.get(name)
-        if known is None:
+        known = _ticket(situation, facts)
+        iteration = situation.iterations.get((facts.range, facts.ordinal))
+        if iteration and (known is None or _never_made(known)):
             planned = _new(situation, facts, iteration, rulebook, title)
-        else:
+        elif known:
             planned = _known(situation, facts, known, rulebook.policy)
         if planned:
             operations += planned[0]
             rows.append(planned[1])
     return Plan((*operations, *_links(situation)), tuple(rows), situation.moved)
+
+
+def _ticket(situation: Situation, facts: TicketFacts) -> TicketRow | None:
+    """By its identifier; an iteration that never was has tickets, but no label."""
+    iteration = situation.iterations.get((facts.range, facts.ordinal))
+    if iteration:
+        return situation.tickets.get(identifier(facts.category, facts.range, iteration.label))
+    place = (facts.category, facts.range, facts.ordinal)
+    return next((row for row in situation.tickets.values() if (row.category, row.range, row.ordinal) == place), None)
+
+
+def _never_made(row: TicketRow) -> bool:
+    """The scan that gave it its findings was withdrawn before the tracker had it."""
+    return row.key is None and not row.own.total and not row.gone
 
 
 def _links(situation: Situation) -> Iterator[Operation]:
@@ -105,7 +120,7 @@ def _links(situation: Situation) -> Iterator[Operation]:
     for each in situation.moved:
         pair = frozenset((each.source, each.target))
         source, target = situation.tickets.get(each.source), situation.tickets.get(each.target)
-        if pair not in met and source and target and not (source.gone or target.gone):
+        if each.findings and pair not in met and source and target and not (source.gone or target.gone):
             reason = f"{situation.because}: {count(each.findings, 'finding')} moved here from {each.source}"
             yield Operation("link", each.target, target.key, reason, {"other": each.source})
         met.add(pair)
@@ -144,9 +159,12 @@ def _new(
 def _known(
     situation: Situation, facts: TicketFacts, known: TicketRow, policy: Policy
 ) -> tuple[list[Operation], TicketRow] | None:
-    running = situation.running.get(known.range) == known.ordinal
+    running = situation.running.get(known.range) == facts.ordinal
     digest = _digest(situation, facts)
-    row = replace(known, ledger=situation.version if running else known.ledger, own=facts.own, facts=digest)
+    then = situation.version if running else known.ledger
+    if not running and digest != known.facts:
+        then = situation.frozen.get((known.range, facts.ordinal), then)
+    row = replace(known, ordinal=facts.ordinal, ledger=then, own=facts.own, facts=digest)
     if row == known or known.gone:
         return None
     operations: list[Operation] = []
@@ -156,7 +174,14 @@ def _known(
             Operation("update", known.identifier, known.key, f"{situation.because}: numbers or lists changed", details)
         )
     came_in = facts.own.total > known.own.total
-    news = News(situation.because, situation.running[known.range], facts.refuted, came_in, situation.by_edit)
+    news = News(
+        because=situation.because,
+        running=situation.running.get(known.range, 0),
+        refuted=facts.refuted,
+        came_in=came_in,
+        by_edit=situation.by_edit,
+        withdrawn=situation.withdrawn,
+    )
     decision = after_data(known, row, news, policy)
     return [*operations, *decision.operations], decision.row
 

@@ -22,7 +22,7 @@ from vmjira.flows.rows import EnrichmentRow
 HOSTS, VULNERABILITIES, ITERATION_NAMES, BEFORE = "_hosts", "_vulnerabilities", "_iterations", "_baseline"
 EXPLOITS = "_exploitation"
 NO_RANGE = "_none"
-_COMMON = {
+COMMON = {
     HOSTS: KNOWN_HOSTS,
     VULNERABILITIES: CATALOGUE,
     ITERATION_NAMES: ITERATIONS,
@@ -59,7 +59,7 @@ class Base:
 
     @property
     def ranges(self) -> set[str]:
-        return {range_name(name) for name in self.names - set(_COMMON)}
+        return {range_name(name) for name in self.names - set(COMMON)}
 
     def after(self, parts: Mapping[str, pl.DataFrame], plan: Plan, cells: Collection[CellNumbers]) -> Base:
         before = self.part
@@ -84,12 +84,12 @@ def range_name(part: str) -> str:
 
 def lives_of(parts: Mapping[str, str]) -> list[str]:
     """Paths of the parts that hold lives."""
-    return [path for name, path in sorted(parts.items()) if name not in _COMMON]
+    return [path for name, path in sorted(parts.items()) if name not in COMMON]
 
 
 def nothing() -> Base:
     """Before the first scan."""
-    return Base(0, lambda name: empty(_COMMON.get(name, LEDGER)), frozenset())
+    return Base(0, lambda name: empty(COMMON.get(name, LEDGER)), frozenset())
 
 
 def load(store: Store, version: int | None = None) -> Base:
@@ -103,7 +103,7 @@ def load(store: Store, version: int | None = None) -> Base:
         newest = unit.enrichment()
 
     def part(name: str) -> pl.DataFrame:
-        return store.scan(paths[name]).collect() if name in paths else empty(_COMMON.get(name, LEDGER))
+        return store.scan(paths[name]).collect() if name in paths else empty(COMMON.get(name, LEDGER))
 
     return enriched(Base(number, part, frozenset(paths), tickets, cells, moved), store, newest)
 

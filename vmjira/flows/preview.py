@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from vmjira.domain.breaker import Trip
 from vmjira.domain.frames import SEVERITIES, Scan
 from vmjira.domain.iterations import BACKLOG
+from vmjira.domain.ledger import Circumstances
 from vmjira.domain.limits import rules_exceeded
 from vmjira.domain.plan import Plan
 from vmjira.domain.preview import condition, coverage, notes, overlaps, placed, unowned, untaken, untaken_total
@@ -28,9 +28,10 @@ from vmjira.flows.knowledge import (
     part_name,
     running_of,
 )
-from vmjira.flows.operations import BREAKER
+from vmjira.flows.operations import BREAKER, GONE, SUSPECT
 from vmjira.flows.ports import Outside
 from vmjira.flows.rules import read_rules
+from vmjira.flows.suspect import why_suspect
 
 #: Rows that each list of a preview shows; its totals count all.
 TOP = 20
@@ -54,7 +55,7 @@ def preview_all(
     words, base = titles(outside, rulebook), load(outside.store)
     with outside.store.reading() as unit:
         in_force, waiting = unit.rules_in_force(), unit.operations("queued", "held")
-        known = {row.digest for row in unit.scans()}
+        known = {row.digest: row for row in unit.scans()}
     planned = [
         {
             "operation": row.operation,
@@ -74,20 +75,28 @@ def preview_all(
     said = of_rules(base, outcome, rulebook, before)
     base = outcome.base if outcome else base
     scans = sorted((scan for file in files for scan in read(file)), key=lambda scan: scan.finished_at)
+    seen, now = set[str](), outside.clock()
     for scan in scans:
-        if scan.digest not in known:
-            foreseen = foresee_scan(base, scan, rulebook, words)
+        if scan.digest in seen:
+            continue
+        seen.add(scan.digest)
+        if row := known.get(scan.digest):
+            trips += [] if row.state == "folded" else [_notice(SUSPECT, f"scan.{row.id}", row.note or row.state)]
+        elif why := why_suspect(scan, rulebook.policy, now):
+            trips.append(_notice(SUSPECT, "scan", f"{scan.scanner} scan would be held: {why}"))
+        else:
+            foreseen = foresee_scan(base, scan, rulebook, words, Circumstances(now))
             plans.append(foreseen.plan)
-            trips += [_held(trip) for trip in foreseen.trips]
+            trips += [_notice(BREAKER, each.range, each.words, each.as_json()) for each in foreseen.trips]
+            trips += [_notice(GONE, each.range, each.words, each.as_json()) for each in foreseen.vanished]
             base = foreseen.base
-            known.add(scan.digest)
     return planned + trips + [operation.as_json() for plan in plans for operation in plan.operations], said
 
 
-def _held(trip: Trip) -> dict[str, Any]:
-    """The notice of a scan that would not be believed, in the shape of an operation."""
-    details = {**trip.as_json(), "state": "held"}
-    return {"operation": BREAKER, "identifier": trip.range, "key": None, "reason": trip.words, "details": details}
+def _notice(kind: str, about: str, reason: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A notice that would be put up, in the shape of an operation."""
+    told = {**(details or {}), "state": "held"}
+    return {"operation": kind, "identifier": about, "key": None, "reason": reason, "details": told}
 
 
 # --- what rules mean for what is known --------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook) -> TicketView:
     """Own findings as of now; the lists of its iteration as of now too, or as of the last moment it was running."""
     kept = _read(store, row)
     now = _cell(store, kept.parts, row)
-    running = iterations_of(now.iterations)[row.range, running_of(now.iterations)[row.range]]
+    running = _running(now, row)
     category = rulebook.category(row.category) or Category(row.category, row.category, "")
     range_ = rulebook.range(row.range) or Range(row.range, row.range, (), ticket=rulebook.policy.ticket)
     mine = next((cell for cell in kept.cells if cell.ordinal == row.ordinal), None)
@@ -169,6 +169,13 @@ def _then(store: Store, kept: _Kept, row: TicketRow, now: Knowledge, running: It
     if row.ordinal == running.ordinal:
         return now
     return None if row.sent_ledger >= row.ledger else _cell(store, kept.then_parts, row)
+
+
+def _running(now: Knowledge, row: TicketRow) -> Iteration:
+    """Of the ticket's range; its own, where the only scans of the range were withdrawn."""
+    ordinal = running_of(now.iterations).get(row.range)
+    own = Iteration(row.ordinal, row.label, row.number)
+    return own if ordinal is None else iterations_of(now.iterations)[row.range, ordinal]
 
 
 def _neighbour(row: TicketRow | None) -> Neighbour | None:
