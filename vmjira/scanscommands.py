@@ -83,7 +83,9 @@ def _change(app: Application, id: str, what: str, *, dry_run: bool, reason: str,
     if found.exceeds:
         held = "would wait" if dry_run else "waits"
         err.print(
-            f"this exceeds the policy's limits, so it {held} for approval: {found.exceeds}", markup=False, soft_wrap=True
+            f"this exceeds the policy's limits, so it {held} for approval: {found.exceeds}",
+            markup=False,
+            soft_wrap=True,
         )
     if not dry_run:
         out.print(f"scan {found.scan.id}: {found.scan.note or 'it counts again'}", markup=False, soft_wrap=True)

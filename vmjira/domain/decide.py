@@ -29,6 +29,7 @@ class Seen:
     busy: bool = False  # … and we are closing or reopening right now
     labels_missing: tuple[str, ...] = ()
     intact: bool = True  # our part of the description is as we wrote it
+    open_then: int | None = None  # own findings that were open at that time, if newer data came in since
 
     @property
     def done(self) -> bool:
@@ -95,12 +96,12 @@ def _by_status(row: TicketRow, seen: Seen, refuted: int, policy: Policy) -> Deci
 def _closed(row: TicketRow, seen: Seen, refuted: int, policy: Policy) -> Decision:
     row, told = replace(row, closed_at=seen.since), f"closed by {seen.by} at {_when(seen.since, policy)}"
     own = row.own
-    if not own.open:
+    if not own.open and not (seen.open_then and _accepts(seen, policy)):
         confirmed = replace(row, closing="confirmed", verified=True)
         kinds: list[Kind] = ["verified"] if own.total and not row.verified else []
         return _decision(confirmed, f"{told}: all its findings have ended", *kinds)
     told += f" with {count(own.open, 'finding')} open on {count(own.open_hosts, 'host')}"
-    if _accepts(seen, policy):
+    if _accepts(seen, policy) and seen.open_then != 0:
         return _accepted(row, seen, policy)
     if policy.on_close == "trust":
         return _decision(replace(row, closing="trusted"), f"{told}: left alone, on_close is trust")
@@ -118,11 +119,12 @@ def _accepts(seen: Seen, policy: Policy) -> bool:
 
 def _accepted(row: TicketRow, seen: Seen, policy: Policy) -> Decision:
     until = seen.since + policy.accept_for
+    findings = row.own.open if seen.open_then is None else seen.open_then
     reason = (
         f"closed as {seen.resolution!r} by {seen.by} at {_when(seen.since, policy)}: "
-        f"{count(row.own.open, 'open finding')} accepted until {_when(until, policy)}"
+        f"{count(findings, 'open finding')} accepted until {_when(until, policy)}"
     )
-    details = {"resolution": seen.resolution, "until": until.isoformat(), "findings": row.own.open}
+    details = {"resolution": seen.resolution, "until": until.isoformat(), "findings": findings}
     decision = _decision(replace(row, closing="accepted", closed_at=seen.since), reason, "accepted", **details)
     return replace(decision, acceptance="accept")
 

@@ -141,10 +141,10 @@ def foresee_acceptance(base: Base, event: EventRow, rulebook: Rulebook, title: T
         known = accept(known, own, at=at, until=datetime.fromisoformat(about["until"]))
     else:
         known = reopen_accepted(known, own & (pl.col("ended_at") == pl.lit(_moment(about["accepted_at"]), Time)))
-    return _outcome(base, Folded(known, frozenset([about["range"]]), {}), acceptance(event, rulebook, title))
+    return _outcome(base, Folded(known, frozenset([about["range"]]), {}), acceptance_change(event, rulebook, title))
 
 
-def acceptance(event: EventRow, rulebook: Rulebook, title: Title) -> Change:
+def acceptance_change(event: EventRow, rulebook: Rulebook, title: Title) -> Change:
     """What a plan has to know of it."""
     words = {"accept": "accepted as a risk", "unaccept": "reopened, so its acceptance ended"}[event.kind]
     if event.at is None:
