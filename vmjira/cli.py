@@ -14,6 +14,7 @@ from rich.progress import Progress
 from vmjira.adoptcommand import adopt
 from vmjira.bootstrap import Application, configure_logging
 from vmjira.cliparts import FILES, JSON, err, out, pass_app, print_json, whoami
+from vmjira.delivering import deliver
 from vmjira.domain.rulebook import Rulebook
 from vmjira.enrichcommand import enrich
 from vmjira.errors import VmjiraError
@@ -99,7 +100,7 @@ def ingest(app: Application, files: Sequence[Path], wait: bool, as_json: bool) -
             report = flow.ingest(app.outside, files, read, app.load_rules)
     if report.rules:
         err.print(report.rules, markup=False, highlight=False, soft_wrap=True)
-    waiting = _deliver(app) if wait else []
+    waiting = deliver(app) if wait else []
     if as_json:
         print_json({"scans": report.scans, "refused": report.refused, "operations": report.operations})
     else:
@@ -107,22 +108,6 @@ def ingest(app: Application, files: Sequence[Path], wait: bool, as_json: bool) -
             out.print(f"{scan['path']}: {scan['outcome']}", markup=False, highlight=False, soft_wrap=True)
         out.print(f"{len(report.operations)} operations planned", highlight=False)
     _fail([*(each["reason"] for each in report.refused), *waiting])
-
-
-def _deliver(app: Application) -> list[str]:
-    """Wait until nothing is queued any more, delivering here where no worker runs; what was refused, in words."""
-    from vmjira.flows.waiting import wait_until_delivered
-
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task("delivering", total=None)
-
-        def shown(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
-        if app.worker_alive():
-            return wait_until_delivered(app.store, shown)
-        with app.worker():
-            return wait_until_delivered(app.store, shown)
 
 
 @main.command()

@@ -77,6 +77,32 @@ def schema(file: str | None) -> None:
     print_json(rulefiles.json_schema(file))
 
 
+@rules.command("apply")
+@click.option("--wait", is_flag=True, help="Return when the tracker has everything; deliver here if no worker runs.")
+@JSON
+@pass_app
+def apply(app: Application, wait: bool, as_json: bool) -> None:
+    """Put edited rules in force now. Exit status 1 if they are not: broken, or held for approval."""
+    from vmjira.delivering import deliver
+    from vmjira.flows.rulewatch import look
+
+    if wait:
+        app.settings.require_jira()
+    verdict = look(app.outside, app.load_rules)
+    refused = deliver(app) if wait and verdict.state == "in force" else []
+    words = verdict.words or "The rules in the folder are in force already."
+    if as_json:
+        found = {"state": verdict.state, "words": words, "operations": list(verdict.operations), "refused": refused}
+        print_json(found)
+    else:
+        console = out if verdict.state == "in force" else err
+        console.print(words, markup=False, highlight=False, soft_wrap=True)
+        out.print(f"{len(verdict.operations)} changes planned", highlight=False)
+        for each in refused:
+            err.print(each, style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(0 if verdict.state == "in force" and not refused else 1)
+
+
 @rules.command("history")
 @JSON
 @pass_app

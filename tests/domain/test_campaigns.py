@@ -18,7 +18,8 @@ from vmjira.domain.adoption import adopt
 from vmjira.domain.frames import CATALOGUE, ITERATIONS, KNOWN_HOSTS, LEDGER, SEVERITIES, Scan, check
 from vmjira.domain.iterations import running_ordinals
 from vmjira.domain.knowledge import Knowledge
-from vmjira.domain.ledger import apply_rules, fold, touched
+from vmjira.domain.ledger import fold, touched
+from vmjira.domain.rule_change import apply_rules
 from vmjira.domain.rulebook import Acceptance, AdoptionMode, Category, Policy, Range, Rulebook
 from vmjira.domain.rulebook import Adoption as AdoptionRules
 from vmjira.domain.statistics import host_numbers, own_numbers
@@ -30,6 +31,8 @@ CATEGORIES = {
                   lambda one: one.get("family") == "Windows" and rank(one["severity"]) >= rank("high")),
     "web": ("array_contains(ports, '443/tcp')", lambda one: "443/tcp" in one["ports"]),
     "named": ("array_contains(cves, 'CVE-2026-0001')", lambda one: "CVE-2026-0001" in (one.get("cves") or [])),
+    "updates": ("family = 'Windows' AND severity >= 'high'",
+                lambda one: one.get("family") == "Windows" and rank(one["severity"]) >= rank("high")),
     "linux": ("os LIKE 'Linux%' AND severity > 'info'",
               lambda one: (one.get("os") or "").startswith("Linux") and one["severity"] != "info"),
 }  # fmt: skip
@@ -47,7 +50,9 @@ ACCEPTED = (
 
 
 def rules(names: str, *ranges: Range, accepted: tuple[int, ...] = (), forget: int | None = None) -> Rules:
-    categories = tuple(Category(name, name.title(), CATEGORIES[name][0]) for name in names.split())
+    """`names`: categories in order; what follows a ":" is an alias."""
+    named = [name.split(":") for name in names.split()]
+    categories = tuple(Category(name, name, CATEGORIES[name][0], aliases=tuple(old)) for name, *old in named)
     policy = Policy(
         timezone=ZoneInfo("America/New_York"), forget_after=timedelta(days=forget) if forget is not None else None
     )
@@ -62,6 +67,13 @@ RULES = (
     rules("named linux", BOSTON, replace(LAB, iteration="week"), HOME, PLANT, accepted=(0, 2)),
     rules("linux web", replace(BOSTON, iteration="month"), LAB, PLANT, accepted=(1, 3), forget=14),
     rules("bulletins", replace(BOSTON, iteration="day"), HOME, accepted=(0, 1, 2, 3)),
+    # renamed: one category and one range, and what was split off goes back
+    rules("updates:bulletins web", replace(BOSTON, id="bos", aliases=("boston",)), LAB, HOME, accepted=(1,)),
+    # narrowed: a host leaves the range for none
+    rules("bulletins web", replace(BOSTON, networks=(network("10.1.5.0", "10.1.5.1"),)), HOME, forget=9),
+    # merged: two ranges become one, which has another identity; an alias may name only one of them
+    rules("web:linux bulletins:updates", replace(BOSTON, identity=("mac", "ip"), aliases=("bos", "lab"))),
+    rules("bulletins web", BOSTON, replace(LAB, aliases=("plant",)), HOME),
 )
 
 
@@ -199,7 +211,9 @@ def assert_changes_are_named(before: pl.DataFrame, after: pl.DataFrame, changed:
 
 
 def assert_iterations(knowledge: Knowledge, model: Model) -> None:
-    expected = {(range_, one.ordinal, one.label, one.number) for range_, all_ in model.rounds.items() for one in all_}
+    expected = {
+        (range_, one.ordinal, one.label, one.number, one.begun) for range_, all_ in model.rounds.items() for one in all_
+    }
     assert set(knowledge.iterations.iter_rows()) == expected
     assert len(expected) == knowledge.iterations.height
     assert not knowledge.iterations.select("range", "label").is_duplicated().any()

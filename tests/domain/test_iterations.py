@@ -21,7 +21,7 @@ def rounds(*steps: tuple[Cadence, str]) -> list[tuple[int, str, int]]:
     for cadence, day in steps:
         rules = replace(RULES, ranges=(replace(BOSTON, iteration=cadence),))
         known, by_range = assign(known, ["boston"], rules, at=datetime.fromisoformat(day).replace(tzinfo=UTC))
-        chosen.append(known.filter(pl.col("ordinal") == by_range["boston"]).row(0)[1:])
+        chosen.append(known.filter(pl.col("ordinal") == by_range["boston"]).row(0)[1:4])
     return chosen
 
 

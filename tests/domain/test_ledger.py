@@ -15,7 +15,8 @@ from vmjira.domain.acceptance import accept, reopen_accepted
 from vmjira.domain.adoption import adopt
 from vmjira.domain.frames import Scan
 from vmjira.domain.knowledge import Knowledge
-from vmjira.domain.ledger import apply_rules, fold, touched
+from vmjira.domain.ledger import fold, touched
+from vmjira.domain.rule_change import apply_rules
 from vmjira.domain.rulebook import Acceptance, Adoption, Category, Policy, Rulebook
 
 PC = "10.1.0.1"
@@ -369,13 +370,13 @@ def test_an_iteration_begins_only_for_ranges_of_which_something_newer_is_told() 
 # --- changed rules
 
 
-def test_accepted_rules_move_everything_at_once_and_unseen() -> None:
+def test_accepted_rules_move_everything_at_once_with_its_evidence() -> None:
     start = fold_all(seen(0))
     folded = apply_rules(start, replace(RULES, categories=(HIGH,)), at=day(3))
     old, new = lives(folded.knowledge)
     assert (old["ended_as"], old["ended_at"], old["ended_iteration"]) == ("moved", day(3), old["first_iteration"])
     assert (new["category"], new["first_iteration"]) == ("high", old["first_iteration"])
-    assert (new["last_iteration"], new["last_seen"]) == (new["first_iteration"] - 1, day(0))
+    assert (new["last_iteration"], new["last_seen"]) == (new["first_iteration"], day(0))
     assert folded.changed == {"boston"}
 
 
@@ -386,11 +387,11 @@ def test_the_same_rules_again_change_nothing() -> None:
     assert folded.changed == frozenset()
 
 
-def test_a_new_range_gets_an_iteration_when_rules_move_hosts_into_it() -> None:
+def test_a_new_range_gets_the_iteration_in_which_its_hosts_were_last_scanned() -> None:
     annex = replace(LAB, id="annex", networks=(network(PC),), iteration="month")
     knowledge = apply_rules(fold_all(seen(0)), replace(RULES, ranges=(*RULES.ranges, annex)), at=day(40)).knowledge
     new = lives(knowledge)[-1]
-    assert (new["range"], label(knowledge, new, "first_iteration")) == ("annex", "2026-07")
+    assert (new["range"], label(knowledge, new, "first_iteration")) == ("annex", "2026-06")
     assert knowledge.hosts["ranges"].to_list() == [["annex", "boston"]]
 
 

@@ -14,7 +14,8 @@ from tests.domain.samples import BOSTON, LAB, RULES, day, finding, fold_all, hos
 from vmjira.domain.breaker import Trip
 from vmjira.domain.frames import Scan
 from vmjira.domain.knowledge import Knowledge
-from vmjira.domain.ledger import Folded, apply_rules, believe, fold
+from vmjira.domain.ledger import Folded, believe, fold
+from vmjira.domain.rule_change import apply_rules
 from vmjira.domain.rulebook import Policy, Range, RescanRules
 
 HOSTS = [f"10.1.0.{number}" for number in range(20)]

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.domain.samples import day, finding, host, scan
+from tests.domain.samples import day, finding, scan
 from tests.guard.world import World
 from vmjira import rulefiles
 from vmjira.domain.frames import Scan
 from vmjira.flows.operations import Person, release
 from vmjira.flows.replay import differing, rebuild
-from vmjira.flows.views import report_rows, view_ticket
+from vmjira.flows.views import report_rows
 from vmjira.flows.withdraw import preview, restore, withdraw
 from vmjira.store import open_store
 

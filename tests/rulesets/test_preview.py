@@ -48,7 +48,7 @@ def test_a_new_range_shows_which_findings_move_from_which_ticket_and_team_to_whi
         "category": "windows", "range": "boston", "team": "Boston Office", "project": "VM", "ticket": W23, "key": key,
     }  # fmt: skip
     assert (move["to"]["range"], move["to"]["team"], move["to"]["project"]) == ("lab", "Laboratory", "LAB")
-    assert move["to"]["ticket"] == "windows.lab.2026-W26" and move["to"]["key"] is None
+    assert move["to"]["ticket"] == "windows.lab.2026-W23" and move["to"]["key"] is None
     assert (move["findings"], move["hosts"], move["examples"]) == (2, 1, ["ip:10.1.5.1"])
     assert (said["moves"]["findings"], said["moves"]["tickets"]) == (2, 1)
     assert {kind: each["total"] for kind, each in said["tickets"].items()} == {
@@ -57,7 +57,7 @@ def test_a_new_range_shows_which_findings_move_from_which_ticket_and_team_to_whi
     assert said["tickets"]["lose findings"]["top"] == [f"{W23} ({key})"]
     assert world.jira.calls() == [] and world.operations("queued") == []
     text = shown(said)
-    assert "2 findings move, out of 1 tickets" in text and "Laboratory" in text and "windows.lab.2026-W26" in text
+    assert "2 findings move, out of 1 tickets" in text and "Laboratory" in text and "windows.lab.2026-W23" in text
 
 
 def test_what_the_preview_says_is_what_the_change_does(world: World):
@@ -176,7 +176,7 @@ def test_an_id_that_was_changed_is_called_by_its_name(world: World):
         policy=POLICY + "limits: {create: 100000}\n",
     )
     notes = "\n".join(look(world)["notes"])
-    assert "category 'windows' is called 'win' now" in notes and "give it its old id back" in notes
+    assert "category 'windows' is now called 'win'" in notes and "add `aliases: [windows]` to category 'win'" in notes
     assert "range 'newyork': identity changes from ip to hostname, ip" in notes
     assert "limits.create rises from 100 to 100000; this change itself is judged by 100" in notes
 

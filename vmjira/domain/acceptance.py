@@ -97,7 +97,7 @@ def reopen_accepted(knowledge: Knowledge, which: pl.Expr) -> Knowledge:
     """The accepted lives that `which` selects, and that did not begin anew since, are open; unverified until seen."""
     again = (pl.col("ended_as") == "accepted").fill_null(value=False) & ~pl.col("superseded") & which
     unseen = pl.min_horizontal("last_iteration", ordinals("range", running_ordinals(knowledge.iterations)) - 1)
-    cleared = ("ended_at", "ended_iteration", "ended_as", "accepted_until")
+    cleared = ("ended_at", "ended_iteration", "ended_as", "ended_scan", "accepted_until")
     lives = knowledge.lives.with_columns(
         *(pl.when(~again).then(column).alias(column) for column in cleared),
         last_iteration=pl.when(again).then(unseen).otherwise("last_iteration"),

@@ -5,6 +5,7 @@ All times are UTC with microseconds. `null` in a Boolean means: the scanner does
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,7 +16,8 @@ Severity = pl.Enum(SEVERITIES)
 Time = pl.Datetime("us", "UTC")
 
 ENDINGS = ("fixed", "moved", "gone", "accepted")
-OPENINGS = ("found", "reappeared", "moved", "acceptance ended")
+#: "moved unverified": an edit of the rules moved it while no scan of the running iteration had seen it.
+OPENINGS = ("found", "reappeared", "moved", "moved unverified", "acceptance ended")
 
 Schema = dict[str, pl.DataType]
 
@@ -80,10 +82,12 @@ LEDGER: Schema = {
     "last_seen": Time,
     "last_iteration": pl.Int32(),
     "last_authenticated": pl.Boolean(),
+    "last_scan": pl.String(),  # `Scan.id` of the scan that saw it last; null: an earlier program did not keep it
     "opened_as": pl.Enum(OPENINGS),
     "ended_at": Time,
     "ended_iteration": pl.Int32(),
     "ended_as": pl.Enum(ENDINGS),  # null: open
+    "ended_scan": pl.String(),  # `Scan.id` of the scan that ended it; null: something else did
     "accepted_until": Time,  # of a life that ended as accepted
     "reappeared": pl.Int32(),
     "previous_ticket": pl.String(),  # identifier of the ticket of the life before
@@ -104,6 +108,7 @@ KNOWN_HOSTS: Schema = {
     "observed_at": Time,
     "authenticated": pl.Boolean(),
     "complete": pl.Boolean(),
+    "scan": pl.String(),  # `Scan.id` of that observation; null: an earlier program did not keep it
     "ranges": pl.List(pl.String()),  # every range that ever held lives of the host, "" for none
     "gone": pl.Boolean(),  # its open lives ended as gone, and nobody observed it since
 }
@@ -130,6 +135,16 @@ ITERATIONS: Schema = {
     "ordinal": pl.Int32(),
     "label": pl.String(),
     "number": pl.Int32(),  # what a title shows: day of the year, week, month, running number
+    "begun": pl.Boolean(),  # false: an edit of the rules took away every host that was observed in it
+}
+
+#: The iteration that each scan belongs to, in each range of which it observed a host ("" for hosts in no range).
+ROUNDS: Schema = {
+    "scan": pl.String(),  # `Scan.id`
+    "range": pl.String(),
+    "ordinal": pl.Int32(),
+    "ended_at": Time,  # the end of the scan
+    "joins": pl.Boolean(),  # it joined the iteration that was running, as a rescan does
 }
 
 #: What the circuit breaker compares with: by host and scanner, how much was found there.
@@ -190,3 +205,13 @@ class Scan:
     warnings: tuple[str, ...] = ()
     unreadable: int = 0  # records that could not be read; more than 0: this scan fixes nothing
     rescan: bool = False  # run with other targets than its own: joins the running iteration
+
+    @property
+    def id(self) -> str:
+        """Its name in the ledger, in reports and for people: 12 hexadecimal characters that follow from its digest."""
+        return scan_id(self.digest)
+
+
+def scan_id(digest: str) -> str:
+    """The name of the scan with that digest, which itself may be long, or hold what a scanner calls its scans."""
+    return hashlib.sha256(digest.encode()).hexdigest()[:12]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -36,8 +38,8 @@ def period(cadence: Cadence, day: date) -> Iteration:
 
 
 def running(iterations: pl.DataFrame) -> dict[str, Iteration]:
-    """The running iteration of each range that has one: the one with the highest ordinal."""
-    newest = iterations.sort("ordinal").unique("range", keep="last")
+    """The running iteration of each range that has one: the latest that has begun."""
+    newest = iterations.filter("begun").sort("ordinal").unique("range", keep="last")
     return {row[0]: Iteration(*row[1:]) for row in newest.select("range", "ordinal", "label", "number").iter_rows()}
 
 
@@ -60,25 +62,91 @@ def assign(
     `rescan`: join the running iteration where there is one, whatever the cadence. `taken`: by range, the iteration up
     to which running numbers are used; it need not be known.
     """
-    day = at.astimezone(rulebook.policy.timezone).date()
-    added: list[tuple[str, int, str, int]] = []
-    rounds: dict[str, int] = {}
     wanted = sorted(set(ranges))
-    known = iterations.filter(pl.col("range").is_in(wanted)).sort("ordinal").partition_by("range", as_dict=True)
-    for name in wanted:
-        past = [Iteration(*row[1:]) for row in known[name,].iter_rows()] if (name,) in known else []
-        rule = rulebook.range(name)
-        cadence = rule.iteration if rule else DEFAULT_CADENCE
-        chosen = past[-1] if rescan and past else _choose(past, cadence, day, taken.get(name))
-        rounds[name] = chosen.ordinal
-        if chosen not in past:
-            added.append((name, chosen.ordinal, chosen.label, chosen.number))
-    return pl.concat([iterations, pl.DataFrame(added, schema=ITERATIONS, orient="row")]), rounds
+    calendars = calendars_of(iterations, wanted, rulebook)
+    for name in taken.keys() & calendars.keys():
+        calendars[name].taken = taken[name]
+    rounds = {name: calendars[name].choose(at, joins=rescan).ordinal for name in wanted}
+    return begun(iterations, calendars), rounds
+
+
+@dataclass
+class Calendar:
+    """The iterations of one range while some are added. `past` (sorted) holds also those that no longer run."""
+
+    cadence: Cadence
+    zone: ZoneInfo
+    past: list[Iteration] = field(default_factory=list)
+    now: Iteration | None = None  # the running one
+    chosen: set[int] = field(default_factory=set)  # ordinals
+    taken: Iteration | None = None  # up to this one, running numbers are used
+
+    def choose(self, at: datetime, *, joins: bool = False) -> Iteration:
+        """The iteration of a scan that ended `at`; a new one is added. `joins`: the running one, if there is one."""
+        found = self.now if joins and self.now else self._by_cadence(at.astimezone(self.zone).date())
+        self.chosen.add(found.ordinal)
+        if found not in self.past:
+            self.past = sorted([*self.past, found], key=lambda one: one.ordinal)
+        if self.now is None or found.ordinal > self.now.ordinal:
+            self.now = found
+        return found
+
+    def _by_cadence(self, day: date) -> Iteration:
+        last = self.now.ordinal if self.now else 0
+        if self.cadence == "scan":
+            used = [*self.past, *([self.taken] if self.taken else [])]
+            number = max((one.number for one in used if one.label == str(one.number)), default=0) + 1
+            last = max(last, self.taken.ordinal if self.taken else 0)
+            return Iteration(self._free(last + 1, 1), str(number), number)
+        natural = period(self.cadence, day)
+        late = self.now is not None and _begins_after(self.now, day)
+        same = next((one for one in self.past if one.label == natural.label), None)
+        if same:
+            return self.now if self.now and not late and same.ordinal < last else same
+        ordinal = self._free(natural.ordinal, -1) if late else self._free(max(natural.ordinal, last + 1), 1)
+        return Iteration(ordinal, natural.label, natural.number)
+
+    def _free(self, ordinal: int, step: int) -> int:
+        taken = {one.ordinal for one in self.past}
+        while ordinal in taken:
+            ordinal += step
+        return ordinal
+
+
+def calendars_of(iterations: pl.DataFrame, ranges: Iterable[str], rulebook: Rulebook) -> dict[str, Calendar]:
+    """The calendar of each of the ranges, "" for none."""
+    now, past = running(iterations), dict[str, list[Iteration]]()
+    wanted = set(ranges)
+    for name, *values in iterations.sort("ordinal").select("range", "ordinal", "label", "number").iter_rows():
+        if name in wanted:
+            past.setdefault(name, []).append(Iteration(*values))
+    rules = {name: rulebook.range(name) for name in wanted}
+    return {
+        name: Calendar(
+            rule.iteration if rule else DEFAULT_CADENCE, rulebook.policy.timezone, past.get(name, []), now.get(name)
+        )
+        for name, rule in rules.items()
+    }
+
+
+def begun(iterations: pl.DataFrame, calendars: Mapping[str, Calendar]) -> pl.DataFrame:
+    """ITERATIONS with those that the calendars added; whatever they chose has begun."""
+    told = [
+        (name, one.ordinal, one.label, one.number, one.ordinal in calendar.chosen)
+        for name, calendar in calendars.items()
+        for one in calendar.past
+    ]
+    rows = pl.DataFrame(told, schema=ITERATIONS, orient="row")
+    before = iterations.select("range", "ordinal", before="begun")
+    rows = rows.join(before, on=["range", "ordinal"], how="left", maintain_order="left")
+    rows = rows.with_columns(pl.col("begun") | pl.col("before").fill_null(value=False)).drop("before")
+    return pl.concat([iterations.filter(~pl.col("range").is_in(list(calendars))), rows])
 
 
 def begin_at_zero(iterations: pl.DataFrame, ranges: Iterable[str]) -> pl.DataFrame:
     """ITERATIONS in which those of the `ranges` that had no iteration are in iteration 0."""
-    rows = [(name, ZERO.ordinal, ZERO.label, ZERO.number) for name in sorted(set(ranges) - set(iterations["range"]))]
+    new = sorted(set(ranges) - set(iterations["range"]))
+    rows = [(name, ZERO.ordinal, ZERO.label, ZERO.number, True) for name in new]
     return pl.concat([iterations, pl.DataFrame(rows, schema=ITERATIONS, orient="row")])
 
 
@@ -86,30 +154,6 @@ def ordinals(column: str, by_range: Mapping[str, int]) -> pl.Expr:
     """The ordinal in `by_range` for the range named in `column` (null: in no range); null where it has none."""
     name = pl.col(column).fill_null(NO_RANGE)
     return name.replace_strict(list(by_range), list(by_range.values()), default=None, return_dtype=pl.Int32)
-
-
-def _choose(past: list[Iteration], cadence: Cadence, day: date, taken: Iteration | None = None) -> Iteration:
-    """The iteration of a scan that ended on `day`, among `past` ones (sorted) or a new one."""
-    last = past[-1].ordinal if past else 0
-    if cadence == "scan":
-        used = [one for one in (*past, taken) if one]
-        last = max((one.ordinal for one in used), default=0)
-        number = max((one.number for one in used if one.label == str(one.number)), default=0) + 1
-        return Iteration(last + 1, str(number), number)
-    natural = period(cadence, day)
-    late = bool(past) and _begins_after(past[-1], day)
-    same = next((one for one in past if one.label == natural.label), None)
-    if same:
-        return same if late else past[-1] if same.ordinal < last else same
-    ordinal = _free(natural.ordinal, past) if late else max(natural.ordinal, last + 1)
-    return Iteration(ordinal, natural.label, natural.number)
-
-
-def _free(ordinal: int, past: list[Iteration]) -> int:
-    taken = {one.ordinal for one in past}
-    while ordinal in taken:
-        ordinal -= 1
-    return ordinal
 
 
 def _begins_after(iteration: Iteration, day: date) -> bool:

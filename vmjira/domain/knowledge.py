@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,8 +10,42 @@ from functools import partial
 import polars as pl
 
 from vmjira.domain.classify import newest
-from vmjira.domain.frames import BASELINE, CATALOGUE, CVES, EXPLOITATION, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
+from vmjira.domain.frames import (
+    BASELINE,
+    CATALOGUE,
+    CVES,
+    EXPLOITATION,
+    ITERATIONS,
+    KNOWN_HOSTS,
+    LEDGER,
+    ROUNDS,
+    Schema,
+    empty,
+)
 from vmjira.domain.iterations import NO_RANGE
+
+#: What is kept once for all ranges: part → columns of its frame. All other parts hold LEDGER rows of one range.
+PARTS: Mapping[str, Schema] = {
+    "_hosts": KNOWN_HOSTS,
+    "_vulnerabilities": CATALOGUE,
+    "_iterations": ITERATIONS,
+    "_baseline": BASELINE,
+    "_exploitation": EXPLOITATION,
+    "_rounds": ROUNDS,
+}
+
+
+def conform(frame: pl.LazyFrame, part: str) -> pl.LazyFrame:
+    """A part as an earlier program wrote it, with the columns of today: null where it did not keep them."""
+    schema, found = PARTS.get(part, LEDGER), frame.collect_schema()
+    if dict(found) == schema or not found.keys() <= schema.keys():
+        return frame
+    missing = [pl.lit(_BEFORE.get(name), kind).alias(name) for name, kind in schema.items() if name not in found]
+    return frame.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in schema.items())
+
+
+#: What the columns that an earlier program did not know were then, if not null.
+_BEFORE = {"begun": True}
 
 
 @dataclass(frozen=True)
@@ -22,6 +57,7 @@ class Knowledge:
     vulnerabilities: pl.DataFrame = field(default_factory=partial(empty, CATALOGUE))  # all
     iterations: pl.DataFrame = field(default_factory=partial(empty, ITERATIONS))  # all
     baseline: pl.DataFrame = field(default_factory=partial(empty, BASELINE))  # all
+    rounds: pl.DataFrame = field(default_factory=partial(empty, ROUNDS))  # all
     exploitation: pl.DataFrame = field(default_factory=partial(empty, EXPLOITATION))  # all; as of the newest change …
     cves: pl.DataFrame = field(default_factory=partial(empty, CVES))  # … and what the next one takes it from
 
@@ -42,11 +78,11 @@ def newer(hosts: pl.DataFrame, known: pl.DataFrame, scanner: str) -> pl.DataFram
     )
 
 
-def remember(known: pl.DataFrame, hosts: pl.DataFrame, scanner: str) -> pl.DataFrame:
-    """KNOWN_HOSTS after a scanner observed the merged `hosts`, each newer than what it knew of it."""
+def remember(known: pl.DataFrame, hosts: pl.DataFrame, scanner: str, scan: str) -> pl.DataFrame:
+    """KNOWN_HOSTS after a `scan` (its id) observed the merged `hosts`, each newer than what its scanner knew of it."""
     nowhere = pl.lit([], pl.List(pl.String))
     seen = hosts.with_columns(
-        scanner=pl.lit(scanner), observed_at="scanned_at", ranges=nowhere, gone=pl.lit(value=False)
+        scanner=pl.lit(scanner), scan=pl.lit(scan), observed_at="scanned_at", ranges=nowhere, gone=pl.lit(value=False)
     )
     rest = known.join(hosts, on="host", how="anti")
     before = known.join(hosts, on="host", how="semi").with_columns(gone=pl.lit(value=False))

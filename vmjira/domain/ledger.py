@@ -12,17 +12,17 @@ import polars as pl
 from vmjira.domain import breaker
 from vmjira.domain.breaker import Trip, Vanished
 from vmjira.domain.cells import Cells
-from vmjira.domain.classify import identify, merge, newest, ranges_of
+from vmjira.domain.classify import identify, merge, newest
 from vmjira.domain.exploitation import renew
-from vmjira.domain.frames import MOVES, Scan, Time, empty
+from vmjira.domain.frames import MOVES, ROUNDS, Scan, empty
 from vmjira.domain.iterations import NO_RANGE, assign, ordinals, running_ordinals
-from vmjira.domain.knowledge import Knowledge, learn, lost, newer, remember, within_ranges
-from vmjira.domain.lives import ELSEWHERE, NO_ROW, OPEN, advance, differs, end, found
+from vmjira.domain.knowledge import Knowledge, learn, lost, newer, remember
+from vmjira.domain.lives import OPEN, advance, differs, end, found, ranges_in, split
 from vmjira.domain.observation import Observation, observe
+from vmjira.domain.renaming import Renaming
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import Iteration
 
-EXAMPLES = 3  #: hosts that are named of each move
 _PIECE = 1_000_000  # lives looked at in one go: bounds the memory that a fold needs beside its input and its result
 
 
@@ -39,6 +39,7 @@ class Folded:
     healed: frozenset[str] = frozenset()  # ranges of which it has again what an earlier one had lost
     moves: pl.DataFrame = field(default_factory=partial(empty, MOVES))  # what new rules moved
     vanished: tuple[Vanished, ...] = ()  # ranges of which so many hosts would be gone that none is
+    renaming: Renaming = field(default_factory=Renaming)  # what new rules call by another id
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,12 @@ class Circumstances:
         return end if self.now is None else min(end, self.now.astimezone(UTC))
 
 
+#: As older programs folded.
+BY_ITS_END = Circumstances()
+
+
 def touched(
-    known_hosts: pl.DataFrame, scan: Scan, rulebook: Rulebook, circumstances: Circumstances = Circumstances()
+    known_hosts: pl.DataFrame, scan: Scan, rulebook: Rulebook, circumstances: Circumstances = BY_ITS_END
 ) -> set[str]:
     """The ranges ("" for none) whose lives `fold` needs or may change."""
     hosts = merge(identify(scan, rulebook))
@@ -67,21 +72,21 @@ def touched(
     return {*hosts["range"].fill_null(NO_RANGE), *known["range"].fill_null(NO_RANGE), *before}
 
 
-def fold(
-    knowledge: Knowledge, scan: Scan, rulebook: Rulebook, circumstances: Circumstances = Circumstances()
-) -> Folded:
+def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook, circumstances: Circumstances = BY_ITS_END) -> Folded:
     """The knowledge after the scan. The same scan once more changes nothing."""
     at = scan.finished_at.astimezone(UTC)
     identified = identify(scan, rulebook)
     merged = merge(identified)
     hosts = newer(merged, knowledge.hosts, scan.scanner)
-    known = remember(knowledge.hosts, hosts, scan.scanner)
+    known = remember(knowledge.hosts, hosts, scan.scanner, scan.id)
     summary = newest(known.join(hosts, on="host", how="semi"))
     owners = summary["range"].fill_null(NO_RANGE).unique()
     rescan = scan.rescan or circumstances.joins
     iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=rescan, taken=circumstances.taken)
     catalogue = learn(knowledge.vulnerabilities, scan.vulnerabilities, as_of=at)
-    now = renew(replace(knowledge, hosts=known, vulnerabilities=catalogue, iterations=iterations))
+    took = rounds_of(scan, rounds, joins=rescan)
+    now = replace(knowledge, hosts=known, vulnerabilities=catalogue, iterations=iterations)
+    now = renew(replace(now, rounds=pl.concat([now.rounds, took])))
     observed = observe(scan, identified, _facts(hosts, summary, rounds))
     now, trips, healed = _guard(now, scan, breaker.found(merged, observed.counts()), rounds, rulebook)
     observed = replace(observed, doubted=frozenset(trip.range for trip in trips))
@@ -90,6 +95,12 @@ def fold(
     skipped = frozenset(merged["host"]) - frozenset(hosts["host"])
     unidentified = identified["key"].null_count()
     return Folded(after, changed | gone, rounds, skipped, unidentified, trips, healed, vanished=vanished)
+
+
+def rounds_of(scan: Scan, rounds: Mapping[str, int], *, joins: bool) -> pl.DataFrame:
+    """ROUNDS of a scan that belongs to these iterations, by range."""
+    rows = [(scan.id, name, ordinal, scan.finished_at.astimezone(UTC), joins) for name, ordinal in rounds.items()]
+    return pl.DataFrame(rows, schema=ROUNDS, orient="row")
 
 
 def _facts(hosts: pl.DataFrame, summary: pl.DataFrame, rounds: Mapping[str, int]) -> pl.DataFrame:
@@ -128,81 +139,15 @@ def believe(knowledge: Knowledge, scan: Scan, rulebook: Rulebook, ranges: Collec
     summary = newest(knowledge.hosts.join(hosts, on="host", how="semi"))
     observed = observe(scan, identified, _facts(hosts, summary, running))
     cells = Cells(rulebook, knowledge.texts, summary)
-    rest, heads = _split(knowledge.lives, pl.col("host").is_in(hosts["host"].implode()) & OPEN)
+    rest, heads = split(knowledge.lives, pl.col("host").is_in(hosts["host"].implode()) & OPEN)
     rows = cells.place(observed.compare(heads, observed.match(heads), cells.columns))
     only_fixed = pl.when("fixed").then("at").alias("at")
     kept, _ = advance(heads, rows.with_columns(only_fixed, own_k=ordinals("range", running)), knowledge.iterations)
     after = breaker.believe(knowledge.baseline, hosts, scan.scanner, running)
     rounds = {name: running[name] for name in {*hosts["range"].drop_nulls()} if name in running}
     lives = pl.concat([rest, kept])
-    return Folded(replace(knowledge, lives=lives, baseline=after), _ranges(heads.filter(differs(heads, kept))), rounds)
-
-
-def apply_rules(knowledge: Knowledge, rulebook: Rulebook, *, at: datetime, before: Rulebook | None = None) -> Folded:
-    """The knowledge under new rules, accepted `at`: all that belongs elsewhere now moves, at once.
-
-    Acceptances that the rules `before` gave, and these do not give any more, hold no longer than till `at`.
-    """
-    at = at.astimezone(UTC)
-    known = knowledge.hosts.with_columns(range=ranges_of(knowledge.hosts["ip"], rulebook))
-    known = within_ranges(known, knowledge.hosts)
-    now = renew(replace(knowledge, hosts=known, baseline=breaker.within(knowledge.baseline, known)))
-    cells = Cells(rulebook, now.texts, newest(known))
-    lives, changed = knowledge.lives, frozenset[str]()
-    if before and before.acceptances:
-        lives, changed = _withdraw(lives, cells, replace(cells, rulebook=before), at=at)
-    rest, heads = _split(lives, OPEN)
-    rows = cells.place(_unseen(heads, known, cells, at=at))
-    moving = pl.col("at").is_not_null() & ELSEWHERE & ~NO_ROW
-    owners = rows.filter(moving)["to_range"].fill_null(NO_RANGE).unique()
-    iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=True)
-    verdict = rows.with_columns(k=ordinals("to_range", rounds), own_k=ordinals("range", running_ordinals(iterations)))
-    kept, begun = advance(heads, verdict, iterations)
-    now = replace(now, lives=pl.concat([rest, kept, begun]), iterations=iterations)
-    changed |= _ranges(heads.filter(differs(heads, kept)), begun)
-    return Folded(now, changed, rounds, moves=_moves(heads, rows))
-
-
-def _moves(heads: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """MOVES of `heads` (LEDGER), where `rows` say, row by row, where they belong now. The largest first."""
-    moving = rows.select(pl.col("at").is_not_null() & ELSEWHERE).to_series()
-    key = ["category", "range", "first_iteration", "to_category", "to_range"]
-    return (
-        heads.select("host", "first_iteration")
-        .hstack(rows.select("category", "range", "to_category", "to_range"))
-        .filter(moving)
-        .group_by(key)
-        .agg(findings=pl.len(), hosts=pl.col("host").n_unique(), examples=pl.col("host").unique().sort().head(EXAMPLES))
-        .sort("findings", *key, descending=[True, *(False for _ in key)])
-        .select(pl.col(name).cast(kind) for name, kind in MOVES.items())
-    )
-
-
-def _withdraw(lives: pl.DataFrame, now: Cells, before: Cells, *, at: datetime) -> tuple[pl.DataFrame, frozenset[str]]:
-    """Shorten acceptances that the rules `before` gave and that end earlier `now`; the ranges in which any does."""
-    accepted = (pl.col("ended_as") == "accepted").fill_null(value=False) & ~pl.col("superseded")
-    rest, rows = lives.filter(~accepted), lives.filter(accepted)
-    old, new = before.accepted_until, pl.max_horizontal(now.accepted_until, pl.lit(at, Time))
-    earlier = rows.select((pl.col("accepted_until") == old) & (new < pl.col("accepted_until"))).to_series()
-    shorter = pl.when(earlier).then(new).otherwise("accepted_until").alias("accepted_until")
-    return pl.concat([rest, rows.with_columns(shorter)]), _ranges(rows.filter(earlier))
-
-
-def _unseen(lives: pl.DataFrame, known: pl.DataFrame, cells: Cells, *, at: datetime) -> pl.DataFrame:
-    """Row by row, where the open `lives` belong now, as if their hosts were observed `at` without any finding."""
-    facts = known.select("host", "scanner", *cells.columns)
-    return (
-        lives.select(
-            *("host", "scanner", "vulnerability_id", "category", "range"),
-            at=pl.when(OPEN).then(pl.lit(at, Time)),
-            present=pl.lit(value=False),
-            fixed=pl.lit(value=False),
-            authenticated=pl.lit(None, pl.Boolean),
-            to_severity="severity",
-            to_ports="ports",
-        )
-        .join(facts, on=["host", "scanner"], how="left", maintain_order="left")
-        .join(cells.hosts.select("host", to_range="range"), on="host", how="left", maintain_order="left")
+    return Folded(
+        replace(knowledge, lives=lives, baseline=after), ranges_in(heads.filter(differs(heads, kept))), rounds
     )
 
 
@@ -210,18 +155,18 @@ def _observe(
     now: Knowledge, observed: Observation, cells: Cells, rounds: Mapping[str, int]
 ) -> tuple[Knowledge, frozenset[str]]:
     """The knowledge after the observation, and the ranges in which any life differs."""
-    rest, heads = _split(now.lives, pl.col("host").is_in(observed.hosts["host"].implode()) & ~pl.col("superseded"))
+    rest, heads = split(now.lives, pl.col("host").is_in(observed.hosts["host"].implode()) & ~pl.col("superseded"))
     matched = observed.match(heads)
     own = running_ordinals(now.iterations) | dict(rounds)
     to_category = pl.when("ours").then("to_category").otherwise("category").alias("to_category")
     new = found(cells.place(observed.news(matched, cells.columns)))
-    parts, changed = [rest, new], _ranges(new)
+    parts, changed = [rest, new], ranges_in(new)
     for start in range(0, heads.height, _PIECE):
         piece = heads[start : start + _PIECE]
         rows = cells.place(observed.compare(piece, matched[start : start + _PIECE], cells.columns))
         kept, begun = advance(piece, rows.with_columns(to_category, own_k=ordinals("range", own)), now.iterations)
         parts += [kept, begun]
-        changed |= _ranges(piece.filter(differs(piece, kept)), begun)
+        changed |= ranges_in(piece.filter(differs(piece, kept)), begun)
     return replace(now, lives=pl.concat(parts)), changed
 
 
@@ -262,8 +207,4 @@ def _gone(now: Knowledge, hosts: pl.Series, *, at: datetime) -> tuple[Knowledge,
     forgotten = pl.col("host").is_in(hosts.implode())
     lives = end(now.lives, forgotten, "gone", at=at, iterations=now.iterations)
     known = now.hosts.with_columns(gone=forgotten | pl.col("gone"))
-    return replace(now, lives=lives, hosts=known), _ranges(now.lives.filter(forgotten, OPEN))
-
-
-def _ranges(*lives: pl.DataFrame) -> frozenset[str]:
-    return frozenset(pl.concat([part["range"] for part in lives]).fill_null(NO_RANGE).unique())
+    return replace(now, lives=lives, hosts=known), ranges_in(now.lives.filter(forgotten, OPEN))

@@ -7,13 +7,15 @@ from datetime import datetime
 import polars as pl
 
 from vmjira.domain.frames import ENDINGS, LEDGER, OPENINGS, Schema, Severity, Time
-from vmjira.domain.iterations import BACKLOG, ordinals, running_ordinals
+from vmjira.domain.iterations import BACKLOG, NO_RANGE, ordinals, running_ordinals
 
 #: What is known of each life now, row by row beside the ledger's; of a life that is not concerned, `at` is null.
 VERDICT: Schema = {
     "at": Time,  # when its host was observed, or when the rules changed
     "k": pl.Int32(),  # the iteration of that in `to_range` …
     "own_k": pl.Int32(),  # … and in the life's own range, where it may end
+    "evidence_k": pl.Int32(),  # the iteration in `to_range` of the scan that saw it last; null: before k
+    "scan": pl.String(),  # `Scan.id` of that observation; null: the rules changed
     "present": pl.Boolean(),  # seen: rules 1 and 2
     "fixed": pl.Boolean(),  # absent, on sufficient evidence: rule 3
     "authenticated": pl.Boolean(),
@@ -70,6 +72,19 @@ def differs(before: pl.DataFrame, after: pl.DataFrame) -> pl.Series:
     return pl.select(pl.any_horizontal([before[column].ne_missing(after[column]) for column in columns])).to_series()
 
 
+def split(lives: pl.DataFrame, which: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rest, and the lives to look at: at least those that `which` selects."""
+    concerned = lives.select(which).to_series()
+    if concerned.sum() * 2 > lives.height:  # looking at all costs less than copying those
+        return lives.clear(), lives
+    return lives.filter(~concerned), lives.filter(concerned)
+
+
+def ranges_in(*lives: pl.DataFrame) -> frozenset[str]:
+    """The ranges of these lives, "" for none."""
+    return frozenset(pl.concat([part["range"] for part in lives]).fill_null(NO_RANGE).unique())
+
+
 def found(findings: pl.DataFrame) -> pl.DataFrame:
     """The first lives of findings: host, scanner, vulnerability_id and VERDICT in, LEDGER out."""
     at, k = pl.col("at"), pl.col("k")
@@ -86,10 +101,12 @@ def found(findings: pl.DataFrame) -> pl.DataFrame:
         last_seen=at,
         last_iteration=k,
         last_authenticated="authenticated",
+        last_scan="scan",
         opened_as=pl.lit("found", _OPENED),
         ended_at=pl.lit(None, Time),
         ended_iteration=pl.lit(None, pl.Int32),
         ended_as=pl.lit(None, _ENDED),
+        ended_scan=pl.lit(None, pl.String),
         accepted_until=pl.lit(None, Time),
         reappeared=pl.lit(0, pl.Int32),
         previous_ticket=pl.lit(None, pl.String),
@@ -108,7 +125,9 @@ def ticket_of(lives: pl.DataFrame, iterations: pl.DataFrame) -> pl.Series:
 
 def moved_between(lives: pl.DataFrame, iterations: pl.DataFrame) -> pl.DataFrame:
     """source, target, findings: how many findings moved from the ticket of one life to that of the next (`lives`)."""
-    rows = lives.filter(pl.col("opened_as") == "moved", pl.col("previous_ticket").is_not_null())
+    rows = lives.filter(
+        pl.col("opened_as").is_in(["moved", "moved unverified"]), pl.col("previous_ticket").is_not_null()
+    )
     finding = pl.struct("host", "scanner", "vulnerability_id")
     return (
         rows.with_columns(source="previous_ticket", target=ticket_of(rows, iterations))
@@ -141,9 +160,11 @@ def _updated(rows: pl.DataFrame) -> pl.DataFrame:
         becomes(pl.max_horizontal("last_seen", "at"), "last_seen", seen),
         becomes(pl.max_horizontal("last_iteration", "k"), "last_iteration", seen),
         becomes("authenticated", "last_authenticated", seen),
+        becomes("scan", "last_scan", seen),
         becomes("at", "ended_at", ends),
         becomes("own_k", "ended_iteration", ends),
         becomes(ended_as.otherwise(None).cast(_ENDED), "ended_as", ends),
+        becomes("scan", "ended_scan", ends),
         becomes("until", "accepted_until", accepted),
         becomes(pl.lit(value=True), "superseded", (pl.col("moved") & ~NO_ROW) | pl.col("back")),
     ).select(*LEDGER)
@@ -156,6 +177,8 @@ def _successors(rows: pl.DataFrame, iterations: pl.DataFrame) -> pl.DataFrame:
     moved = pl.col("ended_as").is_null() | (pl.col("ended_as") == "moved")
     stays_backlog = moved & (pl.col("first_iteration") == BACKLOG)
     seen = pl.col("present")
+    by_edit = pl.col("scan").is_null()
+    last_iteration = pl.when(seen).then("k").otherwise(pl.coalesce("evidence_k", pl.col("k") - 1))
     opened_as = (
         pl.when(fixed_before)
         .then(pl.lit("reappeared"))
@@ -163,6 +186,8 @@ def _successors(rows: pl.DataFrame, iterations: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("found"))
         .when(pl.col("ended_as") == "accepted")
         .then(pl.lit("acceptance ended"))
+        .when(by_edit & (last_iteration < pl.col("k")))
+        .then(pl.lit("moved unverified"))
         .otherwise(pl.lit("moved"))
     )
     at_once = pl.when(_ACCEPTED)  # moved to where an acceptance names it
@@ -175,12 +200,14 @@ def _successors(rows: pl.DataFrame, iterations: pl.DataFrame) -> pl.DataFrame:
         first_seen=pl.when(keeps_first).then("first_seen").otherwise("at"),
         first_iteration=pl.when(stays_backlog).then(pl.lit(BACKLOG, pl.Int32)).otherwise("k"),
         last_seen=pl.when(seen).then(pl.max_horizontal("last_seen", "at")).otherwise("last_seen"),
-        last_iteration=pl.when(seen).then("k").otherwise(pl.col("k") - 1),
+        last_iteration=last_iteration,
         last_authenticated=pl.when(seen).then("authenticated").otherwise("last_authenticated"),
+        last_scan=pl.when(seen).then("scan").otherwise("last_scan"),
         opened_as=opened_as.cast(_OPENED),
         ended_at=at_once.then("at"),
         ended_iteration=at_once.then("k"),
         ended_as=at_once.then(pl.lit("accepted")).cast(_ENDED),
+        ended_scan=at_once.then("scan"),
         accepted_until=at_once.then("until"),
         reappeared=pl.col("reappeared") + fixed_before.cast(pl.Int32),
         superseded=pl.lit(value=False),

@@ -44,7 +44,8 @@ class Observation:
     def compare(self, heads: pl.DataFrame, matched: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
         """`heads` (LEDGER; `matched` as `match` says) with what is seen of each now.
 
-        Adds at, k, present, fixed, authenticated, to_range, to_severity, to_ports, ours, and `columns` of the host.
+        Adds at, k, present, fixed, authenticated, to_range, to_severity, to_ports, ours, scan, evidence_k (null), and
+        `columns` of the host.
         `at` is null, and the rest means nothing, for a life that is not concerned: its host was not observed, or
         another scanner found it and its host is in the same range as before.
         """
@@ -56,6 +57,8 @@ class Observation:
         return rows.with_columns(
             pl.when(pl.col("ours") | moved).then("at"),
             fixed=pl.col("ours") & ~pl.col("present") & self._proof(),
+            scan=pl.lit(self.scan.id),
+            evidence_k=pl.lit(None, pl.Int32),
             to_severity=pl.coalesce("to_severity", "severity"),
             to_ports=pl.coalesce("to_ports", "ports"),
         )
@@ -67,7 +70,7 @@ class Observation:
             new.with_columns(h=(pl.col("pair") // 2**32).cast(pl.UInt32), c=(pl.col("pair") % 2**32).cast(pl.UInt32))
             .join(self.hosts.select("h", "host", *_FACTS, *columns), on="h")
             .join(self.checks, on="c")
-            .with_columns(scanner=pl.lit(self.scan.scanner), present=pl.lit(value=True))
+            .with_columns(scanner=pl.lit(self.scan.scanner), scan=pl.lit(self.scan.id), present=pl.lit(value=True))
         )
 
     def counts(self) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Kind = Literal[
-    "create", "update", "relabel", "link",
+    "create", "update", "rename", "relabel", "link",
     "verified", "closed", "progress", "waiting", "accepted", "unaccepted", "withdrawn",  # comments
     "close", "reopen", "escalate",
 ]  # fmt: skip

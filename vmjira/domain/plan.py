@@ -15,6 +15,7 @@ from datetime import datetime
 from vmjira.domain.decide import News, after_data
 from vmjira.domain.iterations import ZERO
 from vmjira.domain.operation import Kind, Operation, count
+from vmjira.domain.renaming import Renaming
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook
 from vmjira.domain.ticket import CellNumbers, Iteration, Moved, OwnNumbers, TicketRow, identifier
 
@@ -80,6 +81,7 @@ class Situation:
     by_edit: bool = False  # an edit of the rules is the cause, not a scan
     withdrawn: str = ""  # the scan that does not count any more, in words, if that is the cause
     frozen: Mapping[tuple[str, int], int] = field(default_factory=dict)  # range, ordinal → what `TicketRow.ledger` is
+    renamed: Renaming = field(default_factory=Renaming)  # what the edit calls by another id; `tickets` are so already
 
 
 def make_plan(situation: Situation, rulebook: Rulebook, title: Title) -> Plan:
@@ -97,7 +99,16 @@ def make_plan(situation: Situation, rulebook: Rulebook, title: Title) -> Plan:
         if planned:
             operations += planned[0]
             rows.append(planned[1])
-    return Plan((*operations, *_links(situation)), tuple(rows), situation.moved)
+    return Plan((*_renames(situation), *operations, *_links(situation)), tuple(rows), situation.moved)
+
+
+def _renames(situation: Situation) -> Iterator[Operation]:
+    """Labels and files of the tickets that an alias gives another identifier."""
+    names = situation.renamed
+    for row in situation.tickets.values():
+        if row.former and names and names.identifier(row.former[-1]) == row.identifier and row.key and not row.gone:
+            reason = f"{situation.because}: {row.former[-1]} is {row.identifier} now"
+            yield Operation("rename", row.identifier, row.key, reason, {"former": list(row.former)})
 
 
 def _ticket(situation: Situation, facts: TicketFacts) -> TicketRow | None:

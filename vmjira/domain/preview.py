@@ -6,7 +6,7 @@ All of it is counted over whole frames; nothing costs a Python object a finding.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
@@ -14,7 +14,7 @@ import polars as pl
 
 from vmjira.domain.classify import newest, ranges_of
 from vmjira.domain.frames import SEVERITIES, Schema, Severity, Time
-from vmjira.domain.rulebook import Network, Rulebook
+from vmjira.domain.rulebook import Category, Network, Range, Rulebook
 
 #: How many addresses one line about hosts without owner stands for: prefix lengths by IP version.
 _BLOCK = {4: 24, 6: 64}
@@ -157,9 +157,10 @@ def condition(family: str | None, lowest: str) -> str:
 
 def notes(before: Rulebook, after: Rulebook) -> list[str]:
     """What a person should know of the change beside its numbers."""
-    conditions = [{one.id: one.where for one in rulebook.categories} for rulebook in (before, after)]
-    networks = [{one.id: one.networks for one in rulebook.ranges} for rulebook in (before, after)]
-    found = [*_renamed("category", *conditions), *_renamed("range", *networks)]
+    found = [
+        *_renamed("category", before.categories, after.categories),
+        *_renamed("range", before.ranges, after.ranges),
+    ]
     for old in before.ranges:
         new = after.range(old.id)
         if new is None:
@@ -181,11 +182,24 @@ def notes(before: Rulebook, after: Rulebook) -> list[str]:
     return found
 
 
-def _renamed(kind: str, before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[str]:
-    """`before` and `after`: what each id stands for."""
-    for id in sorted(before.keys() - after.keys()):
-        if twin := next((new for new in after if new not in before and after[new] == before[id]), None):
+def _renamed(kind: str, before: Sequence[Category | Range], after: Sequence[Category | Range]) -> Iterator[str]:
+    known, ids = {each.id for each in before}, {each.id for each in after}
+    for new in after:
+        if new.id in known:
+            continue
+        alias = next((each for each in new.aliases if each in known), None)
+        twin = next((old.id for old in before if old.id not in ids and _same(old, new)), None)
+        if alias:
+            yield f"{kind} '{alias}' is renamed to '{new.id}': its tickets continue under new identifiers"
+        elif twin:
             yield (
-                f"{kind} '{id}' is called '{twin}' now: an id is part of the identity of every ticket, so all its "
-                "findings move to new tickets; give it its old id back"
+                f"{kind} '{twin}' is now called '{new.id}', so all its findings move to new tickets. To keep its "
+                f"tickets, add `aliases: [{twin}]` to {kind} '{new.id}'"
             )
+
+
+def _same(one: Category | Range, other: Category | Range) -> bool:
+    """The same condition, or the same networks."""
+    if isinstance(one, Category) and isinstance(other, Category):
+        return one.where == other.where
+    return isinstance(one, Range) and isinstance(other, Range) and one.networks == other.networks

@@ -26,6 +26,7 @@ class Category:
     where: str  # an SQL expression for `polars.sql_expr`
     priority: str | None = None
     due: timedelta | None = None
+    aliases: tuple[str, ...] = ()  # ids that it had before
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Range:
     iteration: Cadence = "week"
     identity: tuple[IdentityKind, ...] = ("ip",)
     ticket: TicketRules = TicketRules()
+    aliases: tuple[str, ...] = ()  # ids that it had before
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ def host_lists(lives: pl.DataFrame, k: int) -> pl.DataFrame:
     `lives` (LEDGER): all of one range; `k` its running iteration. Hosts that count in none of the four are left out.
     """
     fixed_since = (pl.col("ended_as") == "fixed").fill_null(value=False) & (pl.col("ended_iteration") >= k)
-    last = (pl.col("first_iteration") < k) & (OPEN | fixed_since)
+    before = (pl.col("first_iteration") < k) | (pl.col("opened_as") == "moved unverified")
+    last = before & (OPEN | fixed_since)
     hosts = (
         lives.lazy()
         .filter(_IN_CELL)

@@ -120,8 +120,8 @@ def _missed(each: Vanished, policy: Policy) -> str:
     days = policy.forget_after.days if policy.forget_after else 0
     return (
         f"{each.words}: no scanner has seen them for {days} days (`forget_after`), and policy `breaker` allows "
-        f"{policy.breaker:.0%} at once. Nothing in {each.range} ends as gone until most of them are scanned again, or a "
-        "person releases this. Check that all networks of the range are still scanned"
+        f"{policy.breaker:.0%} at once. Nothing in {each.range} ends as gone until most of them are scanned again, or "
+        "a person releases this. Check that all networks of the range are still scanned"
     )
 
 

@@ -14,7 +14,7 @@ from itertools import chain
 import structlog
 
 from vmjira.domain.plan import neighbours
-from vmjira.domain.ticket import TicketRow, TicketView
+from vmjira.domain.ticket import TicketRow, TicketView, identity
 from vmjira.errors import StoreUnavailable, TicketGone, TrackerUnavailable, VmjiraError
 from vmjira.flows import life
 from vmjira.flows.moved import partners
@@ -81,6 +81,8 @@ def _create(job: Job) -> str:
     content = render(job)
     if found := _made_before(job):
         row = _record_created(job, found.key, found.id, None)
+        if identity(row.identifier) not in found.labels:  # made before an alias gave it another identifier
+            _label(job, found.key)
         return f"{found.key}: found again; " + show(replace(job, row=row), content, doubtful=True)
     begin(job)
     made = job.tracker.create(_draft(job, content))
@@ -98,9 +100,26 @@ def _update(job: Job) -> str:
     return f"{job.row.key}: " + show(job, render(job), doubtful=job.crashed)
 
 
+def _rename(job: Job) -> str:
+    """Label, property, text and files under the identifier that an alias of the rules gave the ticket."""
+    row = job.row
+    if row.key is None:
+        return "nothing to do: the ticket is not made yet and will be made under its new identifier"
+    _label(job, row.key)
+    return f"{row.key}: labelled {identity(row.identifier)}; " + show(job, render(job), doubtful=job.crashed)
+
+
+def _label(job: Job, key: str) -> None:
+    """Label and property by the present identifier."""
+    row = job.row
+    job.tracker.edit(key, labels=[identity(row.identifier)], labels_off=[identity(each) for each in row.former])
+    job.tracker.name(key, row.identifier)
+
+
 _HANDLERS = {
     "create": _create,
     "update": _update,
+    "rename": _rename,
     "relabel": life.relabel,
     "verified": life.say_verified,
     "closed": life.say_closed,
@@ -146,7 +165,8 @@ def _made_before(job: Job) -> Issue | None:
     A search may lag behind: after an attempt with unknown outcome, nothing found is believed only later.
     """
     started = job.operation.started_at
-    found = job.tracker.find(job.row.identifier)
+    names = (job.row.identifier, *job.row.former)
+    found = list({issue.id: issue for name in names for issue in job.tracker.find(name)}.values())
     if found:
         for newer in found[1:]:
             retire(job, newer, found[0].key)

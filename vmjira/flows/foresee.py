@@ -21,10 +21,12 @@ from vmjira.domain.digest import digests
 from vmjira.domain.frames import MOVES, Scan, Schema, Time, empty
 from vmjira.domain.iterations import BACKLOG
 from vmjira.domain.knowledge import Knowledge
-from vmjira.domain.ledger import Circumstances, Folded
+from vmjira.domain.ledger import BY_ITS_END, Circumstances, Folded
 from vmjira.domain.lives import moved_between
 from vmjira.domain.operation import count
 from vmjira.domain.plan import Plan, Situation, TicketFacts, Title, make_plan
+from vmjira.domain.renaming import Renaming
+from vmjira.domain.rule_change import apply_rules
 from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.statistics import host_numbers, own_numbers, refuted, top_hosts
 from vmjira.domain.ticket import (
@@ -42,6 +44,7 @@ from vmjira.flows.knowledge import (
     EXPLOITS,
     HOSTS,
     ITERATION_NAMES,
+    ROUNDS,
     VULNERABILITIES,
     Base,
     iterations_of,
@@ -66,6 +69,8 @@ class Outcome:
     trips: tuple[Trip, ...] = ()  # where the scan is not believed
     healed: frozenset[str] = frozenset()  # ranges of which it has again what an earlier one had lost
     moves: pl.DataFrame = field(default_factory=partial(empty, MOVES))  # what changed rules move
+    renaming: Renaming = field(default_factory=Renaming)  # what changed rules call by another id
+    running: Mapping[str, int] = field(default_factory=dict)  # iterations after these (by range) are over again
     vanished: tuple[Vanished, ...] = ()  # ranges of which so many hosts would be gone that none is
     rewound: Rewound | None = None
 
@@ -91,11 +96,10 @@ class Change:
     at: datetime
     because: str
     withdrawn: str = ""  # the scan that does not count any more, in words
+    by_edit: bool = False
 
 
-def foresee_scan(
-    base: Base, scan: Scan, rulebook: Rulebook, title: Title, how: Circumstances = Circumstances()
-) -> Outcome:
+def foresee_scan(base: Base, scan: Scan, rulebook: Rulebook, title: Title, how: Circumstances = BY_ITS_END) -> Outcome:
     ranges = ledger.touched(base.part(HOSTS), scan, rulebook, how)
     folded = ledger.fold(base.knowledge(ranges), scan, rulebook, how)
     at = scan.finished_at.astimezone(rulebook.policy.timezone)
@@ -125,9 +129,10 @@ def foresee_belief(base: Base, scan: Scan, rulebook: Rulebook, title: Title, ran
 
 def foresee_rules(base: Base, rulebook: Rulebook, title: Title, *, at: datetime, before: Rulebook) -> Outcome:
     """`before`: the rules that these replace; acceptances that are no longer given end."""
-    folded = ledger.apply_rules(base.knowledge(base.ranges), rulebook, at=at, before=before)
+    folded = apply_rules(base.knowledge(base.ranges), rulebook, at=at, before=before)
     at = at.astimezone(rulebook.policy.timezone)
-    return _outcome(base, folded, Change(rulebook, title, at, f"change of rules of {at:%Y-%m-%d %H:%M}"))
+    base = base.renamed(folded.renaming).without_later(folded.rounds)
+    return _outcome(base, folded, Change(rulebook, title, at, f"change of rules of {at:%Y-%m-%d %H:%M}", by_edit=True))
 
 
 def foresee_acceptance(base: Base, event: EventRow, rulebook: Rulebook, title: Title) -> Outcome:
@@ -181,6 +186,7 @@ def _outcome(base: Base, folded: Folded, change: Change, rewound: Rewound | None
         VULNERABILITIES: known.vulnerabilities,
         ITERATION_NAMES: known.iterations,
         BEFORE: known.baseline,
+        ROUNDS: known.rounds,
         **({} if known.exploitation.is_empty() else {EXPLOITS: known.exploitation}),
         **{part_name(name): frame for name, frame in lives.items()},
     }
@@ -221,6 +227,8 @@ def _outcome(base: Base, folded: Folded, change: Change, rewound: Rewound | None
             met=met,
             withdrawn=change.withdrawn,
             frozen=rewound.frozen if rewound else {},
+            by_edit=change.by_edit,
+            renamed=folded.renaming,
         )
         plan = make_plan(situation, change.rulebook, change.title)
         after = replace(base, tickets=tickets).after(parts, plan, cells)
@@ -238,6 +246,8 @@ def _outcome(base: Base, folded: Folded, change: Change, rewound: Rewound | None
             moves=folded.moves,
             vanished=folded.vanished,
             rewound=rewound,
+            renaming=folded.renaming,
+            running=folded.rounds if change.by_edit else {},
         )
 
     return planned(base.tickets)

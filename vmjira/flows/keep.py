@@ -45,13 +45,16 @@ def keep(
         held = outcome.plan.exceeded(rulebook.policy) if event.kind in LIMITED else None
         rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
         with outside.store.begin() as unit:
-            fresh = unit.tickets(ranges={row.range for row in outcome.plan.tickets})
+            ranges = None if outcome.renaming else {row.range for row in outcome.plan.tickets}
+            fresh = [outcome.renaming.ticket(row) for row in unit.tickets(ranges=ranges)]
             tickets = {**outcome.before, **{row.identifier: row for row in fresh}}
             if decided:
                 tickets[decided.identifier] = decided
             if _as_planned_from(outcome, tickets):
                 event = replace(event, version=version, rules=rulebook.digest, enrichment=outcome.base.enrichment)
+                unit.rename(outcome.renaming)
                 unit.move_ledger(replace(event, scan=record(unit)), paths)
+                unit.forget_cell_numbers(outcome.running)
                 _change_past(unit, outcome, earlier)
                 unit.put_cell_numbers(outcome.cells)
                 unit.put_tickets(outcome.plan.tickets)

@@ -1,7 +1,7 @@
 """What is known, as it lies in the store: loaded by parts, so that a scan of one office reads and writes one office.
 
-Parts: one per range (its lives), and five for all: `_hosts`, `_vulnerabilities`, `_iterations`, `_baseline`, and
-`_exploitation` as soon as a catalogue of it was taken.
+Parts: one per range (its lives), and those of `domain.knowledge.PARTS` for all; `_exploitation` is there as soon as a
+catalogue of it was taken.
 """
 
 from __future__ import annotations
@@ -12,23 +12,17 @@ from functools import partial
 
 import polars as pl
 
-from vmjira.domain.frames import BASELINE, CATALOGUE, CVES, EXPLOITATION, ITERATIONS, KNOWN_HOSTS, LEDGER, empty
-from vmjira.domain.knowledge import Knowledge
+from vmjira.domain.frames import CVES, LEDGER, empty
+from vmjira.domain.iterations import running_ordinals
+from vmjira.domain.knowledge import PARTS, Knowledge
 from vmjira.domain.plan import Plan
+from vmjira.domain.renaming import Renaming
 from vmjira.domain.ticket import CellNumbers, Iteration, TicketRow
 from vmjira.flows.ports import Store
 from vmjira.flows.rows import EnrichmentRow
 
-HOSTS, VULNERABILITIES, ITERATION_NAMES, BEFORE = "_hosts", "_vulnerabilities", "_iterations", "_baseline"
-EXPLOITS = "_exploitation"
+HOSTS, VULNERABILITIES, ITERATION_NAMES, BEFORE, EXPLOITS, ROUNDS = PARTS
 NO_RANGE = "_none"
-COMMON = {
-    HOSTS: KNOWN_HOSTS,
-    VULNERABILITIES: CATALOGUE,
-    ITERATION_NAMES: ITERATIONS,
-    BEFORE: BASELINE,
-    EXPLOITS: EXPLOITATION,
-}
 
 
 @dataclass(frozen=True)
@@ -53,13 +47,32 @@ class Base:
             vulnerabilities=self.part(VULNERABILITIES),
             iterations=self.part(ITERATION_NAMES),
             baseline=self.part(BEFORE),
+            rounds=self.part(ROUNDS),
             exploitation=self.part(EXPLOITS),
             cves=self.cves(),
         )
 
     @property
     def ranges(self) -> set[str]:
-        return {range_name(name) for name in self.names - set(COMMON)}
+        return {range_name(name) for name in self.names - set(PARTS)}
+
+    def renamed(self, names: Renaming) -> Base:
+        """With the tickets, cells and moves under their new identifiers; the parts follow with the knowledge."""
+        if not names:
+            return self
+        tickets = [names.ticket(row) for row in self.tickets.values()]
+        cells = [names.cell(cell) for cell in self.cells.values()]
+        return replace(
+            self,
+            tickets={row.identifier: row for row in tickets},
+            cells={(cell.category, cell.range, cell.ordinal): cell for cell in cells},
+            moved={(names.identifier(one), names.identifier(other)): n for (one, other), n in self.moved.items()},
+        )
+
+    def without_later(self, running: Mapping[str, int]) -> Base:
+        """Without the numbers of iterations after those that are `running` (by range) again."""
+        kept = {key: cell for key, cell in self.cells.items() if cell.ordinal <= running.get(cell.range, cell.ordinal)}
+        return replace(self, cells=kept)
 
     def after(self, parts: Mapping[str, pl.DataFrame], plan: Plan, cells: Collection[CellNumbers]) -> Base:
         before = self.part
@@ -84,12 +97,12 @@ def range_name(part: str) -> str:
 
 def lives_of(parts: Mapping[str, str]) -> list[str]:
     """Paths of the parts that hold lives."""
-    return [path for name, path in sorted(parts.items()) if name not in COMMON]
+    return [path for name, path in sorted(parts.items()) if name not in PARTS]
 
 
 def nothing() -> Base:
     """Before the first scan."""
-    return Base(0, lambda name: empty(COMMON.get(name, LEDGER)), frozenset())
+    return Base(0, lambda name: empty(PARTS.get(name, LEDGER)), frozenset())
 
 
 def load(store: Store, version: int | None = None) -> Base:
@@ -103,7 +116,7 @@ def load(store: Store, version: int | None = None) -> Base:
         newest = unit.enrichment()
 
     def part(name: str) -> pl.DataFrame:
-        return store.scan(paths[name]).collect() if name in paths else empty(COMMON.get(name, LEDGER))
+        return store.scan(paths[name]).collect() if name in paths else empty(PARTS.get(name, LEDGER))
 
     return enriched(Base(number, part, frozenset(paths), tickets, cells, moved), store, newest)
 
@@ -125,4 +138,4 @@ def iterations_of(frame: pl.DataFrame) -> dict[tuple[str, int], Iteration]:
 
 def running_of(frame: pl.DataFrame) -> dict[str, int]:
     """Range → ordinal of its running iteration."""
-    return dict(frame.group_by("range").agg(pl.col("ordinal").max()).iter_rows())
+    return running_ordinals(frame)

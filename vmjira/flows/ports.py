@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from vmjira.domain.frames import Scan
+from vmjira.domain.renaming import Renaming
 from vmjira.domain.rescan import RequestState, RescanRequest, RescanRow, RunState
 from vmjira.domain.rulebook import Category, Policy, Range, Rulebook
 from vmjira.domain.ticket import CellNumbers, Iteration, Moved, TicketRow, TicketView
@@ -161,6 +162,9 @@ class Unit(Protocol):
     def drop_cell_numbers(self, keys: Iterable[tuple[str, str, int]]) -> None:
         """Forget rows by category, range and ordinal: their iterations, or their findings, never were."""
 
+    def forget_cell_numbers(self, running: Mapping[str, int]) -> None:
+        """Of iterations after those that are running, by range: an edit of the rules took all that was seen in them."""
+
     def cell_numbers(self, *, ranges: Collection[str] | None = None) -> list[CellNumbers]: ...
 
     # tickets
@@ -173,7 +177,12 @@ class Unit(Protocol):
         """Add rows. Of those that exist, change only what planning decides: ledger, own, facts, verified,
         closed_at, closing, reopened, noted, ordinal, number."""
 
-    def update_ticket(self, identifier: str, **changes: Any) -> None: ...
+    def update_ticket(self, identifier: str, **changes: Any) -> None:
+        """Raises Conflict if there is no such ticket: an alias has given it another identifier meanwhile."""
+
+    def rename(self, names: Renaming) -> None:
+        """Give everything of the renamed tickets, waiting operations too, its new identifier."""
+
     def put_moved(self, rows: Iterable[Moved]) -> None:
         """Add rows, or give those that are there another number; with none, they go."""
 

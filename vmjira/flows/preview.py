@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from vmjira.domain.frames import SEVERITIES, Scan
+from vmjira.domain.frames import MOVES, SEVERITIES, Scan, empty
 from vmjira.domain.iterations import BACKLOG
 from vmjira.domain.ledger import Circumstances
 from vmjira.domain.limits import rules_exceeded
@@ -110,14 +110,21 @@ def of_rules(base: Base, outcome: Outcome | None, rulebook: Rulebook, before: Ru
     after = outcome.base if outcome else base
     known_hosts = after.part(HOSTS)
     hosts = placed(known_hosts, rulebook)
-    plan = outcome.plan if outcome else Plan()
+    plan, tickets = (outcome.plan, outcome.before) if outcome else (Plan(), base.tickets)
     return {
         "digest": rulebook.digest,
         "in_force": before.digest,
         "changed": rulebook.digest != before.digest,
-        "exceeds": rules_exceeded(plan, base.tickets, before, rulebook),
+        "exceeds": rules_exceeded(
+            plan,
+            outcome.before if outcome else base.tickets,
+            before,
+            rulebook,
+            outcome.moves if outcome else empty(MOVES),
+        ),
         "notes": notes(before, rulebook),
-        "tickets": _tickets(plan, base.tickets),
+        "tickets": _tickets(plan, tickets),
+        "renamed": dict(outcome.renaming.categories) | dict(outcome.renaming.ranges) if outcome else {},
         "moves": _moves(outcome, base, rulebook, before) if outcome else _listed([], findings=0, hosts=0),
         "unowned": _unowned(hosts),
         "uncovered": _uncovered(hosts, rulebook),

@@ -14,13 +14,16 @@ from uuid import uuid4
 import polars as pl
 
 from vmjira.domain.breaker import Trip
+from vmjira.domain.knowledge import PARTS
+from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import CellNumbers
 from vmjira.flows import course
 from vmjira.flows.foresee import Change, Outcome, Rewound, foresee_past, running_cells
-from vmjira.flows.knowledge import COMMON, ITERATION_NAMES, Base, load, nothing, range_name, running_of
-from vmjira.flows.ports import Outside
+from vmjira.flows.knowledge import ITERATION_NAMES, Base, load, nothing, range_name, running_of
+from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.replay import Replay, same, start
 from vmjira.flows.rows import EventRow
+from vmjira.flows.rules import read_rules
 
 
 @dataclass
@@ -64,6 +67,9 @@ class _Course:
         self.base = replace(
             outcome.base, part=lambda name: parts[name].frame() if name in parts else nothing().part(name)
         )
+        if names := outcome.renaming:  # what was learned before goes on under the new ids
+            self.frozen = {(names.range(name), ordinal): version for (name, ordinal), version in self.frozen.items()}
+            self.trips = {(names.range(name), scanner): told for (name, scanner), told in self.trips.items()}
         for trip in outcome.trips:
             self.trips[trip.range, trip.scanner] = (trip, event.scan or 0)
 
@@ -101,6 +107,8 @@ def rewind(
         events = [each for each in unit.events() if each.version <= today.version] + [event]
         scans, kept = {row.id: row for row in unit.scans()}, unit.kept_versions()
         since = course.snapshot(events, scans, kept, at)
+        if any(each.kind == "rules" and each.version > since and _renames(outside, unit, each) for each in events):
+            since = 0  # the numbers of that time have other ids today
         paths, now = unit.ledger_parts(since) if since else {}, unit.ledger_parts(today.version)
     base = replace(load(outside.store, since), tickets={}) if since else nothing()
     replay = start(outside, events)
@@ -112,6 +120,12 @@ def rewind(
     ahead = [each for each in course.ordered(events) if course.place(each) >= course.after(since)]
     done.go(ahead, since, event.version)
     return _outcome(today, done, change, now, event.version)
+
+
+def _renames(outside: Outside, unit: Unit, event: EventRow) -> bool:
+    row = unit.rules(event.rules)
+    rulebook = read_rules(outside.rulebook, row) if row else Rulebook()
+    return any(each.aliases for each in rulebook.categories) or any(each.aliases for each in rulebook.ranges)
 
 
 def _cells(today: Base, then: Base, replay: Replay) -> dict[tuple[str, str, int], CellNumbers]:
@@ -132,7 +146,7 @@ def _outcome(today: Base, done: _Course, change: Change, now: Mapping[str, str],
     }
     cells = tuple(cell for key, cell in base.cells.items() if today.cells.get(key) != cell)
     lost = frozenset(today.cells.keys() - base.cells.keys())
-    ranges = {range_name(name) for name in parts if name not in COMMON}
+    ranges = {range_name(name) for name in parts if name not in PARTS}
     ranges |= {cell.range for cell in cells} | {key[1] for key in lost}
     old, new = running_of(today.part(ITERATION_NAMES)), running_of(base.part(ITERATION_NAMES))
     ranges |= {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}

@@ -116,7 +116,7 @@ class EventRow:
     #: When it was done, by our clock; None of scans folded by older programs. Of an acceptance: when the tracker says.
     at: datetime | None = None
     #: Of an acceptance: category, range, ordinal, until; `before`, if it was learned late: the version it comes before.
-    #: Of an adoption: scans, their digests in order. Of hosts that are gone: range, as_of. Of a withdrawal: scan, its id.
+    #: Of an adoption: scans, their digests in order. Of hosts that are gone: range, as_of. Of a withdrawal: scan (id).
     details: Mapping[str, Any] = field(default_factory=dict)
     enrichment: str | None = None  # digest of the newest catalogues of exploitation when it happened
 

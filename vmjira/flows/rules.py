@@ -21,7 +21,8 @@ def rules_in_force(outside: Outside) -> Rulebook:
         row = unit.rules_in_force()
     if row is None:
         raise VmjiraError(
-            "no rules are in force yet; they are taken from the rules folder by the first `vmjira ingest`"
+            "no rules are in force yet. `vmjira rules apply` puts those of the rules folder in force, and so does the "
+            "first `vmjira ingest`"
         )
     return read_rules(outside.rulebook, row)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Literal
 
 import structlog
@@ -132,20 +133,21 @@ class _Taking:
 
 def _judge(outside: Outside, rulebook: Rulebook) -> Verdict:
     while True:
-        in_force, base, outcome = _foresee(outside, rulebook)
+        at = outside.clock()
+        in_force, base, outcome = _foresee(outside, rulebook, at)
         if in_force and in_force.digest == rulebook.digest:  # somebody else was quicker
             return Verdict("in force")
         editors = _editors(outside, rulebook, in_force)
         if in_force and outcome:
             before = read_rules(outside.rulebook, in_force)
-            if why := rules_exceeded(outcome.plan, outcome.before, before, rulebook):
+            if why := rules_exceeded(outcome.plan, outcome.before, before, rulebook, outcome.moves):
                 said = of_rules(base, outcome, rulebook, before)
                 return _hold(
                     outside, OfferedRules(rulebook.digest, rulebook.files, outside.clock(), editors), said, why
                 )
         taking = _Taking(rulebook, "changed files" if in_force else "the first rules", editors)
         try:
-            operations = _take(outside, taking, in_force, outcome)
+            operations = _take(outside, taking, in_force, outcome, at)
         except Conflict:
             continue
         words = "changed rules are in force now" if in_force else "first rules are in force now"
@@ -168,17 +170,18 @@ def _settle(outside: Outside) -> tuple[bool, list[str]]:
         by = str(row.details.get("released_by") or "a person")
         taking = _Taking(outside.rulebook(offered.files), row.reason, offered.editors, row, by)
         while True:
-            in_force, _, outcome = _foresee(outside, taking.rulebook)
+            at = outside.clock()
+            in_force, _, outcome = _foresee(outside, taking.rulebook, at)
             try:
-                planned += _take(outside, taking, in_force, outcome)
+                planned += _take(outside, taking, in_force, outcome, at)
             except Conflict:
                 continue
             break
     return bool(released), planned
 
 
-def _foresee(outside: Outside, rulebook: Rulebook) -> tuple[RulesRow | None, Base, Outcome | None]:
-    """The rules in force, what is known, and what the change does to it; None if nothing is known yet."""
+def _foresee(outside: Outside, rulebook: Rulebook, at: datetime) -> tuple[RulesRow | None, Base, Outcome | None]:
+    """The rules in force, what is known, and what the change does to it then; None if nothing is known yet."""
     with outside.store.reading() as unit:
         in_force = unit.rules_in_force()
     base = load(outside.store)
@@ -186,13 +189,16 @@ def _foresee(outside: Outside, rulebook: Rulebook) -> tuple[RulesRow | None, Bas
         return in_force, base, None
     before = read_rules(outside.rulebook, in_force)
     words = titles(outside, rulebook)
-    return in_force, base, foresee_rules(base, rulebook, words, at=outside.clock(), before=before)
+    return in_force, base, foresee_rules(base, rulebook, words, at=at, before=before)
 
 
-def _take(outside: Outside, taking: _Taking, in_force: RulesRow | None, outcome: Outcome | None) -> list[str]:
-    """Put rules in force; ids of what follows for the tracker. Raises Conflict if anything changed since `_foresee`."""
+def _take(
+    outside: Outside, taking: _Taking, in_force: RulesRow | None, outcome: Outcome | None, at: datetime
+) -> list[str]:
+    """Put rules in force, `at` the time of `_foresee`; ids of what follows for the tracker. Raises Conflict if anything
+    changed since then."""
     rulebook, released = taking.rulebook, taking.released
-    row = RulesRow(rulebook.digest, rulebook.files, outside.clock())
+    row = RulesRow(rulebook.digest, rulebook.files, at)
 
     def record(unit: Unit) -> None:
         if unit.rules_in_force() != in_force or (released and not _waits(unit, released)):

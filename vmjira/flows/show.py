@@ -58,8 +58,8 @@ def render(job: Job) -> Content:
     files = job.outside.renderer.files(view, job.tracker.upload_limit())
     with job.outside.store.reading() as unit:
         sent = {each.name for each in unit.attachments(view.identifier)}
-    kinds = {_kind(view.identifier, file.name) for file in files}
-    names = sorted({file.name for file in files} | {name for name in sent if _kind(view.identifier, name) not in kinds})
+    kinds = {_kind(job.row, file.name) for file in files}
+    names = sorted({file.name for file in files} | {name for name in sent if _kind(job.row, name) not in kinds})
 
     def describe(budget: int | None) -> str:
         return job.outside.renderer.description(view, names, picture=job.tracker.shows_pictures, budget=budget)
@@ -103,12 +103,12 @@ def _attach(job: Job, files: Sequence[File], *, doubtful: bool) -> int:
             unit.put_attachments(row.identifier, rows)
         present |= {each.name: each for each in rows}
     kept = {each.attachment_id for each in present.values()}
-    kinds = {_kind(row.identifier, name) for name in wanted}
-    stale = {each.attachment_id for each in known if _kind(row.identifier, each.name) in kinds} - kept
+    kinds = {_kind(row, name) for name in wanted}
+    stale = {each.attachment_id for each in known if _kind(row, each.name) in kinds} - kept
     if doubtful:
         issue = job.tracker.read([key]).get(key)
         lost = issue.attachments if issue else ()
-        stale |= {each.id for each in lost if _kind(row.identifier, each.name) in kinds} - kept
+        stale |= {each.id for each in lost if _kind(row, each.name) in kinds} - kept
     for attachment_id in sorted(stale):
         job.tracker.detach(attachment_id)
     if stale:
@@ -117,9 +117,11 @@ def _attach(job: Job, files: Sequence[File], *, doubtful: bool) -> int:
     return len(missing)
 
 
-def _kind(identifier: str, name: str) -> str:
-    """`own`, `all`, `diff`, `png`: which of our files it is, however it is packed or split; empty if it is not ours."""
-    return name.removeprefix(f"{identifier}.").split(".")[0] if name.startswith(f"{identifier}.") else ""
+def _kind(row: TicketRow, name: str) -> str:
+    """`own`, `all`, `diff`, `png`: which of our files it is, however it is packed or split; empty if it is not ours.
+    Files may also be named by an identifier that the ticket had before."""
+    beginning = next((f"{each}." for each in (row.identifier, *row.former) if name.startswith(f"{each}.")), "")
+    return name.removeprefix(beginning).split(".")[0] if beginning else ""
 
 
 def _read(job: Job) -> Issue:

@@ -141,7 +141,9 @@ def overview(
                 "taken_at": newest.taken_at.isoformat(),
             },
             "scans": len(good),
-            "refused": [{"id": row.remote, "name": row.name, "why": row.words} for row in rows if row.outcome == "refused"],
+            "refused": [
+                {"id": row.remote, "name": row.name, "why": row.words} for row in rows if row.outcome == "refused"
+            ],
             "silent": gap_of is not None and judge(scanner, rows, waited(scanner.id), gap_of, now).silent,
         })  # fmt: skip
     return shown

@@ -1,4 +1,4 @@
-"""Scans from the future: made by a wrong clock, so held until a person has looked. They count for nothing until then."""
+"""Scans from the future: made by a wrong clock, so held. Until a person has looked, they count for nothing."""
 
 from __future__ import annotations
 

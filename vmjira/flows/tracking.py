@@ -112,8 +112,12 @@ class Tracker(Protocol):
         summary: str | None = None,
         priority: str | None = None,
         labels: Sequence[str] = (),
+        labels_off: Sequence[str] = (),
     ) -> None:
-        """Give what is named its value; `labels` are added, no other is touched."""
+        """Give what is named its value; `labels` are added and `labels_off` removed, no other is touched."""
+
+    def name(self, key: str, identifier: str) -> None:
+        """Let the ticket's property say that this is its identifier, as it does when it is made."""
 
     def watch(self, key: str, who: str) -> None:
         """Add a watcher, by what the rules call them."""

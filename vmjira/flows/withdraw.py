@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 import structlog
@@ -111,13 +112,8 @@ def _change(outside: Outside, row: ScanRow, what: What, by: Person, reason: str)
         note = _note(what, by, reason, now) if what == "withdraw" else ""
         changed = replace(row, state="withdrawn" if what == "withdraw" else "folded", note=note)
 
-        def record(unit: Unit, outcome: Outcome = outcome, changed: ScanRow = changed, now: datetime = now) -> None:
-            unit.update_scan(row.id, state=changed.state, note=changed.note)
-            unit.add_acts([Act(now, by.name, by.via, what, f"scan.{row.id}")])
-            suspect.retell(unit, row, "folded" if what == "restore" else "held", changed.note)
-            _follow(unit, outcome, rules.policy, now)
-
-        rules = rulebook
+        act = Act(now, by.name, by.via, what, f"scan.{row.id}")
+        record = partial(_record, outcome, changed, rulebook.policy, act)
         details = {**event.details, "by": by.name, "reason": reason}
         try:
             rows = keep(outside, outcome, rulebook, replace(event, details=details), record=record)
@@ -141,6 +137,14 @@ def _foresee(
     with outside.store.reading() as unit:
         at = course.first_place(unit.events(), row)
     return rewind(outside, today, event, change, at, writes=writes), rulebook, event
+
+
+def _record(outcome: Outcome, row: ScanRow, policy: Policy, act: Act, unit: Unit) -> None:
+    """In the transaction that changes the ledger: what became of the scan, and of what hangs on it."""
+    unit.update_scan(row.id, state=row.state, note=row.note)
+    unit.add_acts([act])
+    suspect.retell(unit, row, "folded" if row.state == "folded" else "held", row.note)
+    _follow(unit, outcome, policy, act.at)
 
 
 def _follow(unit: Unit, outcome: Outcome, policy: Policy, now: datetime) -> None:

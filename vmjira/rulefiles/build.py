@@ -31,7 +31,7 @@ def rulebook(loaded: Mapping[str, Loaded], files: Mapping[str, str], digest: str
     policy = loaded["policy.yaml"]
     ticket = policy.get("ticket") or {}
     return Rulebook(
-        categories=tuple(Category(**entry) for entry in loaded["categories.yaml"]["categories"]),
+        categories=tuple(Category(**_tuples(entry)) for entry in loaded["categories.yaml"]["categories"]),
         ranges=tuple(_range(entry, ticket) for entry in loaded["ranges.yaml"]["ranges"]),
         policy=_policy(policy),
         acceptances=tuple(Acceptance(**entry) for entry in loaded["acceptances.yaml"].get("acceptances") or ()),
@@ -42,7 +42,11 @@ def rulebook(loaded: Mapping[str, Loaded], files: Mapping[str, str], digest: str
 
 
 def _range(entry: Loaded, policy_ticket: Loaded) -> Range:
-    return Range(**{**entry, "ticket": _ticket(policy_ticket, entry.get("ticket") or {})})
+    return Range(**{**_tuples(entry), "ticket": _ticket(policy_ticket, entry.get("ticket") or {})})
+
+
+def _tuples(entry: Loaded) -> Loaded:
+    return {**entry, "aliases": tuple(entry.get("aliases") or ())}
 
 
 def _ticket(policy: Loaded, own: Loaded) -> TicketRules:

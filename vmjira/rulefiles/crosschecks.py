@@ -20,6 +20,8 @@ def check(trees: Mapping[str, Tree]) -> None:
     for tree, top in ((categories, "categories"), (ranges, "ranges"), (trees["scanners.yaml"], "scanners")):
         _unique(tree, top, "id")
         _unique(tree, top, "title")
+    _aliases(categories, "categories")
+    _aliases(ranges, "ranges")
     _reachable(categories)
     _networks_once(ranges)
     _projects(ranges, trees["policy.yaml"])
@@ -50,6 +52,24 @@ def _unique(tree: Tree, top: str, key: str) -> None:
             problem = f"{key} {quoted(value)} is already taken in line {place[0]}; choose another {key}"
             tree.refuse((top, index, key), f"{entity(KINDS[top], index, entry)}: {problem}")
         first.setdefault(same, index)
+
+
+def _aliases(tree: Tree, top: str) -> None:
+    """An alias is an id that is in use no more, and the alias of one entry only."""
+    ids = {entry["id"]: index for index, entry in _entries(tree, top) if isinstance(entry.get("id"), str)}
+    taken: dict[str, int] = {}
+    for index, entry in _entries(tree, top):
+        listed = entry.get("aliases")
+        for place, alias in enumerate(listed if isinstance(listed, list) else []):
+            if not isinstance(alias, str):
+                continue
+            owner = ids.get(alias, taken.get(alias))
+            if owner is not None:
+                line = tree.place((top, owner))[0]
+                use = f"is the id of another {KINDS[top]}" if alias in ids else f"is an alias of another {KINDS[top]}"
+                problem = f"aliases: {quoted(alias)} {use} (line {line}); an alias is an id that is no longer in use"
+                tree.refuse((top, index, "aliases", place), f"{entity(KINDS[top], index, entry)}: {problem}")
+            taken.setdefault(alias, index)
 
 
 def _reachable(tree: Tree) -> None:

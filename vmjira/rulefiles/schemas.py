@@ -19,7 +19,7 @@ RANGE = Range("", "", ())
 
 class CategorySchema(Keys):
     id = Text(
-        "Short name, part of labels and file names: never change it later.",
+        "Short name, part of labels and file names. To change it later, write the old one under `aliases`.",
         "web-servers",
         parse=parsing.id_,
         pattern=parsing.ID,
@@ -40,6 +40,11 @@ class CategorySchema(Keys):
         pattern=parsing.DURATION,
         default="no due date",
     )
+    aliases = ListOf(
+        Text("An id.", "web", parse=parsing.id_, pattern=parsing.ID),
+        "Ids that it had before it was renamed: tickets and findings of an old id continue under the new one.",
+        default="none",
+    )
 
 
 class CategoriesFile(Keys):
@@ -50,7 +55,7 @@ class CategoriesFile(Keys):
 
 class RangeSchema(Keys):
     id = Text(
-        "Short name, part of labels and file names: never change it later.",
+        "Short name, part of labels and file names. To change it later, write the old one under `aliases`.",
         "boston",
         parse=parsing.id_,
         pattern=parsing.ID,
@@ -78,6 +83,11 @@ class RangeSchema(Keys):
         default=f"[{', '.join(RANGE.identity)}]",
     )
     ticket = Section(TicketSchema, "What differs from `ticket` in policy.yaml.")
+    aliases = ListOf(
+        Text("An id.", "boston-office", parse=parsing.id_, pattern=parsing.ID),
+        "Ids that it had before it was renamed: tickets and findings of an old id continue under the new one.",
+        default="none",
+    )
 
     @validates_schema
     def no_kind_twice(self, data: Any, **_: Any) -> None:

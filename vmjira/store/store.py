@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from vmjira.domain.frames import FINDINGS, HOSTS, UNMADE, VULNERABILITIES, Scan, check
+from vmjira.domain.knowledge import conform
 from vmjira.errors import StoreUnavailable
 from vmjira.flows.rows import ScanRow
 from vmjira.store.data import Data, checked, open_data
@@ -63,7 +64,9 @@ class SqlStore:
         self._data.write(checked(path), frame.lazy())
 
     def scan(self, path: str) -> pl.LazyFrame:
-        return pl.scan_parquet(self._data.location(checked(path)), glob=False, hive_partitioning=False)
+        frame = pl.scan_parquet(self._data.location(checked(path)), glob=False, hive_partitioning=False)
+        folder, _, rest = path.partition("/")
+        return conform(frame, rest.partition("/")[0]) if folder == "ledger" else frame
 
     def exists(self, path: str) -> bool:
         return self._data.exists(checked(path))

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, func, insert, select, update
 
+from vmjira.domain.renaming import Renaming
 from vmjira.domain.ticket import CellNumbers, HostNumbers, Moved, OwnNumbers, TicketRow, TopHost
 from vmjira.errors import VmjiraError
 from vmjira.flows.looking import Act
@@ -40,6 +41,7 @@ from vmjira.store import clock, tally
 from vmjira.store import tables as t
 from vmjira.store.heard import heard
 from vmjira.store.looking import SqlLooking
+from vmjira.store.renaming import rename
 from vmjira.store.rescans import SqlRescans
 from vmjira.store.statements import add, add_new, change, fetch, fetch_one, greatest, put, rows_of
 
@@ -182,6 +184,12 @@ class SqlUnit:
             key = (columns.category == category, columns.range == range_, columns.ordinal == ordinal)
             self._connection.execute(delete(t.cell_numbers).where(*key))
 
+    def forget_cell_numbers(self, running: Mapping[str, int]) -> None:
+        columns = t.cell_numbers.c
+        for name, ordinal in running.items():
+            later = (columns.range == name) & (columns.ordinal > ordinal)
+            self._connection.execute(delete(t.cell_numbers).where(later))
+
     def cell_numbers(self, *, ranges: Collection[str] | None = None) -> list[CellNumbers]:
         """In the order of category, range and iteration; all, or those of some ranges."""
         columns = t.cell_numbers.c
@@ -211,7 +219,13 @@ class SqlUnit:
         put(self._connection, t.tickets, [asdict(row) for row in rows], only=PLANNED)
 
     def update_ticket(self, identifier: str, **changes: Any) -> None:
-        change(self._connection, t.tickets, {"identifier": identifier}, changes)
+        try:
+            change(self._connection, t.tickets, {"identifier": identifier}, changes)
+        except LookupError as error:
+            raise Conflict(f"ticket {identifier}: it has another identifier by now") from error
+
+    def rename(self, names: Renaming) -> None:
+        rename(self._connection, names)
 
     def put_moved(self, rows: Iterable[Moved]) -> None:
         given = list(rows)

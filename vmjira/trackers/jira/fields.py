@@ -44,11 +44,15 @@ def request(draft: Draft, assignee: Mapping[str, str] | None) -> dict[str, Any]:
     }
     body: dict[str, Any] = {
         "fields": {**rules.fields, **{name: value for name, value in ours.items() if value}},
-        "properties": [{"key": PROPERTY, "value": {"identifier": draft.identifier}}],
+        "properties": [{"key": PROPERTY, "value": property_of(draft.identifier)}],
     }
     if draft.links:
         body["update"] = {"issuelinks": [{"add": link(rules.link_type, other)} for other in draft.links]}
     return body
+
+
+def property_of(identifier: str) -> dict[str, str]:
+    return {"identifier": identifier}
 
 
 def link(link_type: str, other: str) -> dict[str, Any]:

@@ -84,7 +84,9 @@ class JiraTracker(Watching, Tracker):
         summary: str | None = None,
         priority: str | None = None,
         labels: Sequence[str] = (),
+        labels_off: Sequence[str] = (),
     ) -> None:
+        steps = [{"add": label} for label in labels] + [{"remove": label} for label in labels_off]
         changes = {
             "description": description,
             "summary": None if summary is None else fields.line(summary),
@@ -92,10 +94,17 @@ class JiraTracker(Watching, Tracker):
         }
         body = {
             "fields": {name: value for name, value in changes.items() if value is not None},
-            "update": {"labels": [{"add": label} for label in labels]} if labels else {},
+            "update": {"labels": steps} if steps else {},
         }
         if sent := {name: part for name, part in body.items() if part}:
             self._put(key, sent)
+
+    def name(self, key: str, identifier: str) -> None:
+        call = Call(
+            "PUT", f"{ISSUE}/properties/{{part}}", "set the property", subject=key, part=fields.PROPERTY,
+            body=fields.property_of(identifier), needs="Edit Issues",
+        )  # fmt: skip
+        self.client.send(call)
 
     def watch(self, key: str, who: str) -> None:
         self.client.send(self.people.watching(key, who))
