@@ -19,7 +19,7 @@ from vmjira.domain.rulebook import Rulebook
 from vmjira.domain.ticket import CellNumbers
 from vmjira.flows import course
 from vmjira.flows.foresee import Change, Outcome, Rewound, foresee_past, running_cells
-from vmjira.flows.knowledge import ITERATION_NAMES, Base, load, nothing, range_name, running_of
+from vmjira.flows.knowledge import HOSTS, ITERATION_NAMES, Base, lives_of, load, nothing, range_name, running_of
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.replay import Replay, same, start
 from vmjira.flows.rows import EventRow
@@ -110,6 +110,8 @@ def rewind(
         if any(each.kind == "rules" and each.version > since and _renames(outside, unit, each) for each in events):
             since = 0  # the numbers of that time have other ids today
         paths, now = unit.ledger_parts(since) if since else {}, unit.ledger_parts(today.version)
+    if since and not _whole(outside, paths):
+        since, paths = 0, {}
     base = replace(load(outside.store, since), tickets={}) if since else nothing()
     replay = start(outside, events)
     if since:
@@ -120,6 +122,16 @@ def rewind(
     ahead = [each for each in course.ordered(events) if course.place(each) >= course.after(since)]
     done.go(ahead, since, event.version)
     return _outcome(today, done, change, now, event.version)
+
+
+def _whole(outside: Outside, paths: Mapping[str, str]) -> bool:
+    """Whether that version says which scan saw what: those of older programs did not."""
+    columns = {paths.get(HOSTS, ""): "scan"} | dict.fromkeys(lives_of(paths), "last_scan")
+    return not any(
+        outside.store.scan(path).select(pl.col(column).is_null().any()).collect().item()
+        for path, column in columns.items()
+        if path
+    )
 
 
 def _renames(outside: Outside, unit: Unit, event: EventRow) -> bool:

@@ -54,6 +54,10 @@ class NoQuery(Schema):
     pass
 
 
+class ReasonQuery(Schema):
+    reason = fields.String(load_default="", validate=validate.Length(0, 500), metadata={"description": "why"})
+
+
 _ID = validate.Length(1, 200)
 
 
@@ -458,3 +462,13 @@ class ScanOf(Schema):
 
 class Scans(Paged):
     items = some(ScanOf)
+
+
+class PlannedChange(Schema):
+    operation, identifier, key, reason = text(), text(), maybe(), text()
+    details = fields.Dict(keys=fields.String(), required=True)
+
+
+class Withdrawal(Schema):
+    scan, state, exceeds = number(), text(), maybe()
+    operations = some(PlannedChange)
