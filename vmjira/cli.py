@@ -21,6 +21,7 @@ from vmjira.errors import VmjiraError
 from vmjira.rebindcommand import rebind
 from vmjira.rulescommands import rules
 from vmjira.scannercommands import scanners
+from vmjira.scanscommands import scans
 from vmjira.settings import load_settings
 from vmjira.shown import (
     show_acceptances,
@@ -198,6 +199,7 @@ main.add_command(rules)
 main.add_command(webhook)
 main.add_command(users)
 main.add_command(scanners)
+main.add_command(scans)
 
 
 @main.command()

@@ -162,6 +162,22 @@ def _state(operation: Mapping[str, Any]) -> str:
     return str(state or "planned")
 
 
+def show_scans(out: Terminal, scans: Sequence[Mapping[str, Any]], total: int) -> None:
+    columns = ["#number", "state", "ended", "scanner", "#hosts", "#findings", "taken in", "file", "note"]
+    more = "" if total == len(scans) else f" (the newest {len(scans)}; --json prints all)"
+    rows = (
+        [each["id"], each["state"], _moment(str(each["finished_at"])), each["scanner"], each["hosts"], each["findings"],
+         _moment(str(each["folded_at"] or "")), each["name"], each["note"]]
+        for each in scans
+    )  # fmt: skip
+    out.print(_table(f"{total} scans{more}", columns, rows))
+
+
+def show_scan(out: Terminal, scan: Mapping[str, Any]) -> None:
+    rows = ([name.replace("_", " "), str(value)] for name, value in scan.items() if value not in ("", [], None))
+    out.print(_table(f"Scan {scan['id']}: {scan['name']}", ["", ""], rows))
+
+
 def _told(operation: Mapping[str, Any]) -> Mapping[str, Any]:
     """With who stepped in beside the answer."""
     said = [f"{act['action']} by {act['actor']} ({act['via']}, {act['at'][:16]})"

@@ -78,7 +78,7 @@ def _upload(application: Application, files: Sequence[Path], holder: str) -> Tak
     return Taken(
         read=[{**each, "outcome": scan["outcome"]} for each, scan in zip(told, report.scans, strict=True)],
         refused=[each["reason"].replace(f"{Path(each['path']).parent}{os.sep}", "") for each in report.refused],
-        new=any(scan["outcome"] == "folded" for scan in report.scans),
+        new=any(scan["outcome"] == "folded" or scan.get("new") for scan in report.scans),
         operations=len(report.operations),
         rules=report.rules,
     )

@@ -90,7 +90,8 @@ class World:
             (self.rules / f"{name}.yaml").write_text(text, encoding="utf-8")
 
     def scan(self, ended: datetime, hosts: Hosts, name: str = "", **further: Any) -> Path:
-        """A scan file."""
+        """A scan file. A scan that was made has ended: the clock is not before that."""
+        self.ahead = max(self.ahead, ended - NOW)
         return nessus(self.folder / (name or f"{ended:%Y-%m-%d-%H%M}.nessus"), ended, hosts, **further)
 
     def read(self, path: Path) -> list[Scan]:

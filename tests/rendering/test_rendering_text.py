@@ -231,6 +231,7 @@ def test_the_comment_of_a_verified_ticket_names_its_evidence() -> None:
         ("escalated", "reopened 3 times, was closed again, and 9 findings are still open"),
         ("stuck", "its 9 findings stay open on 6 hosts"),
         ("unaccepted", "9 findings are open on 6 hosts"),
+        ("withdrawn", "An earlier comment says that all findings of this ticket have ended. That is not so"),
         ("accepted", "2 open findings of this ticket count as accepted until 2026-12-01"),
         ("refused", "The tracker says: no such transition"),
         ("duplicate", "a duplicate of VM-22"),

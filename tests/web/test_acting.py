@@ -231,3 +231,39 @@ def test_the_command_says_who_stepped_in(held: World, web: FlaskClient, monkeypa
     assert [row[1:4] for row in rows(web.get("/audit").text)] == [["olaf", "command", "drop"]]
     shown = run.invoke(main, ["operations", "list", "--all"], catch_exceptions=False).output
     assert "drop by olaf (command" in " ".join(shown.split())
+
+
+# --- scans
+
+
+def test_a_scan_is_withdrawn_on_its_page_and_restored(world: World, web: FlaskClient):
+    world.fold(week(23), {"10.1.0.1": [SMB]})
+    world.fold(week(24), {"10.1.0.1": [SMB, RDP]})
+    name = "windows.boston.2026-W24"
+    asked = web.get("/scans/2/withdraw").text
+    assert "Withdraw scan 2?" in words(asked) and "1 × withdrawn" in words(asked)
+    (way,) = set(re.findall(r'href="(/scans/2/withdraw)"', web.get("/scanners").text))
+    assert press(web, way).location == "/scanners"
+    assert world.known()[name]["own"]["total"] == 0
+    assert "withdrawn (page) by local" in words(web.get("/scanners").text)
+    assert web.get("/scans/2/withdraw").status_code == 409
+    assert press(web, "/scans/2/restore").status_code == 303
+    assert world.known()[name]["own"]["total"] == 1
+    assert [row[1:] for row in rows(web.get("/audit").text)] == [
+        ["local", "page", "restore", "scan.2"], ["local", "page", "withdraw", "scan.2"],
+    ]  # fmt: skip
+    assert web.get("/scans/9/withdraw").status_code == web.get("/scans/2/burn").status_code == 404
+
+
+def test_a_program_of_an_operator_withdraws_a_scan(world: World, tmp_path: Path):
+    world.fold(week(23), {"10.1.0.1": [SMB]})
+    web, told = guarded(world, tmp_path), {"Authorization": f"Bearer {TOKEN}"}
+    digest = web.get("/api/scans/1", headers=told).json["digest"]
+    seen = web.get(f"/api/scans/{digest[:8]}/withdrawal", headers=told).json
+    assert [each["operation"] for each in seen["operations"]] == ["update", "withdrawn"]
+    assert web.post("/api/scans/1/withdraw", headers=told).status_code == 403
+    (tmp_path / "users").write_text(LINES.replace("robot:viewer", "robot:operator"))
+    done = web.post("/api/scans/1/withdraw?reason=wrong+clock", headers=told).json
+    assert (done["scan"], done["state"]) == (1, "withdrawn")
+    assert "robot" in web.get("/api/scans/1", headers=told).json["note"]
+    assert web.post("/api/scans/1/withdraw", headers=told).status_code == 409

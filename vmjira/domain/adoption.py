@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import polars as pl
 
@@ -16,7 +17,7 @@ from vmjira.domain.classify import identify
 from vmjira.domain.frames import Scan
 from vmjira.domain.iterations import BACKLOG, NO_RANGE, ZERO, begin_at_zero, running
 from vmjira.domain.knowledge import Knowledge
-from vmjira.domain.ledger import Folded
+from vmjira.domain.ledger import Circumstances, Folded
 from vmjira.domain.lives import OPEN
 from vmjira.domain.rulebook import Rulebook
 
@@ -41,19 +42,19 @@ def in_use(iterations: pl.DataFrame, scans: Sequence[Scan], rulebook: Rulebook) 
     return sorted(name for name in there if now.get(name, ZERO) != ZERO)
 
 
-def adopt(knowledge: Knowledge, scans: Sequence[Scan], rulebook: Rulebook) -> Adopted:
-    """The knowledge after the scans, the oldest end first, with all that they find in iteration 0.
+def adopt(knowledge: Knowledge, scans: Sequence[Scan], rulebook: Rulebook, *, now: datetime | None = None) -> Adopted:
+    """The knowledge after the scans, the oldest end first, with all that they find in iteration 0; `now`: the clock.
 
     `knowledge` needs the lives of the ranges that `ledger.touched` names for each of them.
     """
-    known, steps = knowledge, list[Folded]()
+    known, steps, how = knowledge, list[Folded](), Circumstances(now, joins=True)
     for scan in scans:
-        iterations = begin_at_zero(known.iterations, ledger.touched(known.hosts, scan, rulebook))
-        steps.append(ledger.fold(replace(known, iterations=iterations), scan, rulebook, joins=True))
+        iterations = begin_at_zero(known.iterations, ledger.touched(known.hosts, scan, rulebook, how))
+        steps.append(ledger.fold(replace(known, iterations=iterations), scan, rulebook, how))
         known = steps[-1].knowledge
     told = _with_ticket(knowledge.lives, known.lives, rulebook)
-    folded, now = _sum(known, steps), running(known.iterations)
-    ranges = tuple(sorted(name for name in folded.rounds if now[name] == ZERO))  # ordinal 1 may be a running number
+    folded, at = _sum(known, steps), running(known.iterations)
+    ranges = tuple(sorted(name for name in folded.rounds if at[name] == ZERO))  # ordinal 1 may be a running number
     untold = _AT_ZERO & _RANGE.is_in(ranges) & ~pl.struct(_CELL).is_in(told.to_struct().implode())
     if rulebook.policy.adoption.mode != "iteration0":
         first = pl.when(untold).then(pl.lit(BACKLOG, pl.Int32)).otherwise("first_iteration")
@@ -93,4 +94,5 @@ def _sum(known: Knowledge, steps: Sequence[Folded]) -> Folded:
         frozenset().union(*(step.skipped for step in steps)),
         sum(step.unidentified for step in steps),
         tuple(trip for step in steps for trip in step.trips),
+        vanished=steps[-1].vanished,
     )

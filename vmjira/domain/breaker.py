@@ -50,6 +50,35 @@ class Trip:
         return f"{' and '.join(said)} that {self.scanner} had in {self.range} before are missing"
 
 
+@dataclass(frozen=True)
+class Vanished:
+    """More hosts of a range than the policy allows that no scanner has observed for so long that they count as gone."""
+
+    range: str
+    hosts: int  # that are not gone yet …
+    hosts_lost: int  # … and those of them that would be
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def words(self) -> str:
+        share = self.hosts_lost / self.hosts
+        return f"{self.hosts_lost} of {self.hosts} hosts ({share:.0%}) of {self.range} were not seen for so long"
+
+
+def vanished(hosts: pl.DataFrame, lost: pl.Series, *, share: float) -> list[Vanished]:
+    """Ranges with more `lost` hosts than that share. `hosts`: one row a host (KNOWN_HOSTS)."""
+    by_range = (
+        hosts.filter(pl.col("range").is_not_null(), ~pl.col("gone").fill_null(value=False))
+        .group_by("range")
+        .agg(hosts=pl.len().cast(pl.Int64), hosts_lost=pl.col("host").is_in(lost.implode()).sum().cast(pl.Int64))
+        .filter(pl.col("hosts") >= FEWEST_HOSTS, pl.col("hosts_lost") / pl.col("hosts") > share)
+        .sort("range")
+    )
+    return [Vanished(**row) for row in by_range.iter_rows(named=True)]
+
+
 def found(hosts: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
     """host, range, authenticated, findings: what a scan found on each of its merged `hosts` that has a range.
 

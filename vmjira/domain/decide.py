@@ -29,6 +29,7 @@ class Seen:
     busy: bool = False  # … and we are closing or reopening right now
     labels_missing: tuple[str, ...] = ()
     intact: bool = True  # our part of the description is as we wrote it
+    open_then: int | None = None  # own findings that were open at that time, if newer data came in since
 
     @property
     def done(self) -> bool:
@@ -44,6 +45,7 @@ class News:
     refuted: int = 0  # open own findings that were seen after the closing, host by host
     came_in: bool = False  # there are more own findings than before
     by_edit: bool = False  # it is not a scan but an edit of the rules that changed the numbers
+    withdrawn: str = ""  # it is the withdrawal of this scan that changed them
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,12 @@ def _by_status(row: TicketRow, seen: Seen, refuted: int, policy: Policy) -> Deci
 def _closed(row: TicketRow, seen: Seen, refuted: int, policy: Policy) -> Decision:
     row, told = replace(row, closed_at=seen.since), f"closed by {seen.by} at {_when(seen.since, policy)}"
     own = row.own
-    if not own.open:
+    if not own.open and not (seen.open_then and _accepts(seen, policy)):
         return _decision(
             replace(row, closing=closed_for_good(own), told=own.ending), f"{told}: {_ended(own)}", *_tell_ending(row)
         )
     told += f" with {count(own.open, 'finding')} open on {count(own.open_hosts, 'host')}"
-    if _accepts(seen, policy):
+    if _accepts(seen, policy) and seen.open_then != 0:
         return _accepted(row, seen, policy)
     if policy.on_close == "trust":
         return _decision(replace(row, closing="trusted"), f"{told}: left alone, on_close is trust")
@@ -117,11 +119,12 @@ def _accepts(seen: Seen, policy: Policy) -> bool:
 
 def _accepted(row: TicketRow, seen: Seen, policy: Policy) -> Decision:
     until = seen.since + policy.accept_for
+    findings = row.own.open if seen.open_then is None else seen.open_then
     reason = (
         f"closed as {seen.resolution!r} by {seen.by} at {_when(seen.since, policy)}: "
-        f"{count(row.own.open, 'open finding')} accepted until {_when(until, policy)}"
+        f"{count(findings, 'open finding')} accepted until {_when(until, policy)}"
     )
-    details = {"resolution": seen.resolution, "until": until.isoformat(), "findings": row.own.open}
+    details = {"resolution": seen.resolution, "until": until.isoformat(), "findings": findings}
     decision = _decision(replace(row, closing="accepted", closed_at=seen.since), reason, "accepted", **details)
     return replace(decision, acceptance="accept")
 
@@ -159,17 +162,19 @@ def _mended(decision: Decision, before: TicketRow, seen: Seen) -> Decision:
 
 def after_data(before: TicketRow, row: TicketRow, news: News, policy: Policy) -> Decision:
     """`row`: with the numbers of now; `before`: as it was until then."""
+    if news.withdrawn and (decision := _withdrawn(before, row, news)):
+        return decision
     if not row.own.open:
         return _all_ended(row, news, policy)
     row = replace(row, told="")
     still = f"{news.because}: {count(row.own.open, 'finding')} open"
     for_good = row.closing in ("confirmed", "settled", "accepted")
     refuted = row.closing == "waiting" and news.refuted > 0
-    if (for_good or refuted or _came_into_closed(row, news)) and news.by_edit:
-        return _reopen_for_rules(row, f"{still}, because the rules were changed")
-    if refuted:
-        return _refute(row, f"{still}, {news.refuted} of them seen after the closing", policy)
-    if for_good or _came_into_closed(row, news):
+    if for_good or refuted or (news.came_in and row.closing in ("waiting", "trusted")):
+        if news.by_edit:
+            return _reopen_for_rules(row, f"{still}, because the rules were changed")
+        if refuted:
+            return _refute(row, f"{still}, {news.refuted} of them seen after the closing", policy)
         return _reopen(row, f"{still}, new in a ticket that was closed")
     if row.closing == "waiting" and row.own.open != before.own.open and row.noted != news.running:
         reason = f"{still}, none of them verified by data newer than the closing"
@@ -177,8 +182,22 @@ def after_data(before: TicketRow, row: TicketRow, news: News, policy: Policy) ->
     return Decision(row)
 
 
-def _came_into_closed(row: TicketRow, news: News) -> bool:
-    return news.came_in and row.closing in ("waiting", "trusted")
+def _withdrawn(before: TicketRow, row: TicketRow, news: News) -> Decision | None:
+    """What a scan said of a ticket does not count any more: that is told once, and undone. None: nothing to tell.
+
+    A reopening is not held against anybody: it does not count towards the policy's `reopen_limit`.
+    """
+    told = f"{news.withdrawn} was withdrawn, so what it reported does not count"
+    if not row.own.total and before.own.total:
+        return _decision(replace(row, told=""), f"{told}: no finding is left", "withdrawn")
+    if not row.own.open or before.own.open:
+        return None
+    told = f"{told}: {count(row.own.open, 'finding')} open"
+    if row.closing in ("confirmed", "settled"):
+        return _decision(replace(row, closing="", told=""), told, "reopen")
+    if before.told and row.closing != "accepted":
+        return _decision(replace(row, told=""), told, "withdrawn")
+    return None
 
 
 def _all_ended(row: TicketRow, news: News, policy: Policy) -> Decision:

@@ -16,6 +16,8 @@ from vmjira.domain.ticket import Iteration
 NO_RANGE = ""  #: stands for "in no range" where a name of a range is a key
 DEFAULT_CADENCE: Cadence = "week"
 
+NONE_TAKEN: Mapping[str, Iteration] = {}
+
 #: The iteration of what an adoption finds: before all others, and no cadence gives its label.
 ZERO = Iteration(1, "0", 0)
 #: `first_iteration` of lives that never get a ticket: backlog that an adoption only recorded. It is before iteration 0,
@@ -47,14 +49,23 @@ def running_ordinals(iterations: pl.DataFrame) -> dict[str, int]:
 
 
 def assign(
-    iterations: pl.DataFrame, ranges: Iterable[str], rulebook: Rulebook, *, at: datetime, rescan: bool = False
+    iterations: pl.DataFrame,
+    ranges: Iterable[str],
+    rulebook: Rulebook,
+    *,
+    at: datetime,
+    rescan: bool = False,
+    taken: Mapping[str, Iteration] = NONE_TAKEN,
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """ITERATIONS with the rounds of `ranges` that a scan which ended `at` belongs to, and their ordinals by range.
 
-    `rescan`: join the running iteration where there is one, whatever the cadence.
+    `rescan`: join the running iteration where there is one, whatever the cadence. `taken`: by range, the iteration up
+    to which running numbers are used; it need not be known.
     """
     wanted = sorted(set(ranges))
     calendars = calendars_of(iterations, wanted, rulebook)
+    for name in taken.keys() & calendars.keys():
+        calendars[name].taken = taken[name]
     rounds = {name: calendars[name].choose(at, joins=rescan).ordinal for name in wanted}
     return begun(iterations, calendars), rounds
 
@@ -68,6 +79,7 @@ class Calendar:
     past: list[Iteration] = field(default_factory=list)
     now: Iteration | None = None  # the running one
     chosen: set[int] = field(default_factory=set)  # ordinals
+    taken: Iteration | None = None  # up to this one, running numbers are used
 
     def choose(self, at: datetime, *, joins: bool = False) -> Iteration:
         """The iteration of a scan that ended `at`; a new one is added. `joins`: the running one, if there is one."""
@@ -82,7 +94,9 @@ class Calendar:
     def _by_cadence(self, day: date) -> Iteration:
         last = self.now.ordinal if self.now else 0
         if self.cadence == "scan":
-            number = max((one.number for one in self.past if one.label == str(one.number)), default=0) + 1
+            used = [*self.past, *([self.taken] if self.taken else [])]
+            number = max((one.number for one in used if one.label == str(one.number)), default=0) + 1
+            last = max(last, self.taken.ordinal if self.taken else 0)
             return Iteration(self._free(last + 1, 1), str(number), number)
         natural = period(self.cadence, day)
         late = self.now is not None and _begins_after(self.now, day)

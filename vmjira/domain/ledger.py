@@ -10,7 +10,7 @@ from functools import partial
 import polars as pl
 
 from vmjira.domain import breaker
-from vmjira.domain.breaker import Trip
+from vmjira.domain.breaker import Trip, Vanished
 from vmjira.domain.cells import Cells
 from vmjira.domain.classify import identify, merge, newest
 from vmjira.domain.exploitation import renew
@@ -21,6 +21,7 @@ from vmjira.domain.lives import OPEN, advance, differs, end, found, ranges_in, s
 from vmjira.domain.observation import Observation, observe
 from vmjira.domain.renaming import Renaming
 from vmjira.domain.rulebook import Rulebook
+from vmjira.domain.ticket import Iteration
 
 _PIECE = 1_000_000  # lives looked at in one go: bounds the memory that a fold needs beside its input and its result
 
@@ -37,24 +38,42 @@ class Folded:
     trips: tuple[Trip, ...] = ()  # ranges of which the scan lost so much that it is not believed there
     healed: frozenset[str] = frozenset()  # ranges of which it has again what an earlier one had lost
     moves: pl.DataFrame = field(default_factory=partial(empty, MOVES))  # what new rules moved
+    vanished: tuple[Vanished, ...] = ()  # ranges of which so many hosts would be gone that none is
     renaming: Renaming = field(default_factory=Renaming)  # what new rules call by another id
 
 
-def touched(known_hosts: pl.DataFrame, scan: Scan, rulebook: Rulebook) -> set[str]:
+@dataclass(frozen=True)
+class Circumstances:
+    """Under which a scan is folded."""
+
+    now: datetime | None = None  # the clock; None: the end of the scan, as older programs did
+    joins: bool = False  # it joins the running iteration, as a rescan does, whatever the cadence
+    taken: Mapping[str, Iteration] = field(default_factory=dict)  # by range: up to these, running numbers are used
+
+    def latest(self, scan: Scan) -> datetime:
+        """The end of the scan, but never later than now: no host is missed before its time."""
+        end = scan.finished_at.astimezone(UTC)
+        return end if self.now is None else min(end, self.now.astimezone(UTC))
+
+
+#: As older programs folded.
+BY_ITS_END = Circumstances()
+
+
+def touched(
+    known_hosts: pl.DataFrame, scan: Scan, rulebook: Rulebook, circumstances: Circumstances = BY_ITS_END
+) -> set[str]:
     """The ranges ("" for none) whose lives `fold` needs or may change."""
     hosts = merge(identify(scan, rulebook))
     known = known_hosts.join(hosts, on="host", how="semi")
-    gone = lost(known_hosts, rulebook.policy.forget_after, at=scan.finished_at.astimezone(UTC))
+    gone = lost(known_hosts, rulebook.policy.forget_after, at=circumstances.latest(scan))
     forgotten = known_hosts.filter(pl.col("host").is_in(gone.implode()))
     before = pl.concat([known, forgotten])["ranges"].explode().drop_nulls()
     return {*hosts["range"].fill_null(NO_RANGE), *known["range"].fill_null(NO_RANGE), *before}
 
 
-def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook, *, joins: bool = False) -> Folded:
-    """The knowledge after the scan. The same scan once more changes nothing.
-
-    `joins`: it joins the running iteration, as a rescan does, whatever the cadence.
-    """
+def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook, circumstances: Circumstances = BY_ITS_END) -> Folded:
+    """The knowledge after the scan. The same scan once more changes nothing."""
     at = scan.finished_at.astimezone(UTC)
     identified = identify(scan, rulebook)
     merged = merge(identified)
@@ -62,18 +81,20 @@ def fold(knowledge: Knowledge, scan: Scan, rulebook: Rulebook, *, joins: bool = 
     known = remember(knowledge.hosts, hosts, scan.scanner, scan.id)
     summary = newest(known.join(hosts, on="host", how="semi"))
     owners = summary["range"].fill_null(NO_RANGE).unique()
-    iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=scan.rescan or joins)
+    rescan = scan.rescan or circumstances.joins
+    iterations, rounds = assign(knowledge.iterations, owners, rulebook, at=at, rescan=rescan, taken=circumstances.taken)
     catalogue = learn(knowledge.vulnerabilities, scan.vulnerabilities, as_of=at)
-    took = rounds_of(scan, rounds, joins=scan.rescan or joins)
+    took = rounds_of(scan, rounds, joins=rescan)
     now = replace(knowledge, hosts=known, vulnerabilities=catalogue, iterations=iterations)
     now = renew(replace(now, rounds=pl.concat([now.rounds, took])))
     observed = observe(scan, identified, _facts(hosts, summary, rounds))
     now, trips, healed = _guard(now, scan, breaker.found(merged, observed.counts()), rounds, rulebook)
     observed = replace(observed, doubted=frozenset(trip.range for trip in trips))
     seen, changed = _observe(now, observed, Cells(rulebook, now.texts, summary), rounds)
-    after, gone = _forget(seen, rulebook, at=at)
+    after, gone, vanished = _forget(seen, rulebook, at=circumstances.latest(scan))
     skipped = frozenset(merged["host"]) - frozenset(hosts["host"])
-    return Folded(after, changed | gone, rounds, skipped, identified["key"].null_count(), trips, healed)
+    unidentified = identified["key"].null_count()
+    return Folded(after, changed | gone, rounds, skipped, unidentified, trips, healed, vanished=vanished)
 
 
 def rounds_of(scan: Scan, rounds: Mapping[str, int], *, joins: bool) -> pl.DataFrame:
@@ -149,12 +170,38 @@ def _observe(
     return replace(now, lives=pl.concat(parts)), changed
 
 
-def _forget(now: Knowledge, rulebook: Rulebook, *, at: datetime) -> tuple[Knowledge, frozenset[str]]:
-    """Rule 5: the open lives of hosts that nobody observed for long end as gone."""
+def _split(lives: pl.DataFrame, which: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rest, and the lives to look at: at least those that `which` selects."""
+    concerned = lives.select(which).to_series()
+    if concerned.sum() * 2 > lives.height:  # looking at all costs less than copying those
+        return lives.clear(), lives
+    return lives.filter(~concerned), lives.filter(concerned)
+
+
+def _forget(
+    now: Knowledge, rulebook: Rulebook, *, at: datetime
+) -> tuple[Knowledge, frozenset[str], tuple[Vanished, ...]]:
+    """Rule 5: the open lives of hosts that nobody observed for long end as gone; not where that would be too many."""
     hosts = lost(now.hosts, rulebook.policy.forget_after, at=at)
-    if doubted := breaker.in_doubt(now.baseline):  # there, nothing ends before a scan is believed again
-        rows = now.hosts.filter(pl.col("range").is_in(sorted(doubted)))
+    if hosts.is_empty():
+        return now, frozenset(), ()
+    too_many = tuple(breaker.vanished(newest(now.hosts), hosts, share=rulebook.policy.breaker))
+    doubted = breaker.in_doubt(now.baseline)  # there, nothing ends before a scan is believed again
+    if held := doubted | {each.range for each in too_many}:
+        rows = now.hosts.filter(pl.col("range").is_in(sorted(held)))
         hosts = hosts.filter(~hosts.is_in(rows["host"].implode()))
+    return *_gone(now, hosts, at=at), too_many
+
+
+def let_go(knowledge: Knowledge, rulebook: Rulebook, range_: str, *, as_of: datetime, at: datetime) -> Folded:
+    """A person says that the hosts of a range that were missed `as_of` are gone: since `at`."""
+    hosts = lost(knowledge.hosts, rulebook.policy.forget_after, at=as_of.astimezone(UTC))
+    there = newest(knowledge.hosts).filter(pl.col("range") == range_)
+    after, changed = _gone(knowledge, hosts.filter(hosts.is_in(there["host"].implode())), at=at.astimezone(UTC))
+    return Folded(after, changed, {})
+
+
+def _gone(now: Knowledge, hosts: pl.Series, *, at: datetime) -> tuple[Knowledge, frozenset[str]]:
     if hosts.is_empty():
         return now, frozenset()
     forgotten = pl.col("host").is_in(hosts.implode())

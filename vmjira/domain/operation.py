@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Kind = Literal[
     "create", "update", "rename", "fields", "relabel", "link",
-    "verified", "settled", "closed", "progress", "waiting", "accepted", "unaccepted",  # comments
+    "verified", "settled", "closed", "progress", "waiting", "accepted", "unaccepted", "withdrawn",  # comments
     "close", "reopen", "escalate",
 ]  # fmt: skip
 

@@ -81,6 +81,8 @@ class Situation:
     moved: tuple[Moved, ...] = ()  # what is new, or more than before
     met: frozenset[frozenset[str]] = frozenset()  # tickets between which findings had moved before
     by_edit: bool = False  # an edit of the rules is the cause, not a scan
+    withdrawn: str = ""  # the scan that does not count any more, in words, if that is the cause
+    frozen: Mapping[tuple[str, int], int] = field(default_factory=dict)  # range, ordinal → what `TicketRow.ledger` is
     renamed: Renaming = field(default_factory=Renaming)  # what the edit calls by another id; `tickets` are so already
 
     @cached_property
@@ -95,12 +97,11 @@ def make_plan(situation: Situation, rulebook: Rulebook, title: Title) -> Plan:
     rows: list[TicketRow] = []
     # In a cell the newest first: a ticket that is updated after its successor was made shows the link to it at once.
     for facts in sorted(situation.facts, key=lambda each: (each.range, each.category, -each.ordinal)):
-        iteration = situation.iterations[facts.range, facts.ordinal]
-        name = identifier(facts.category, facts.range, iteration.label)
-        known = situation.tickets.get(name)
-        if known is None:
+        known = _ticket(situation, facts)
+        iteration = situation.iterations.get((facts.range, facts.ordinal))
+        if iteration and (known is None or _never_made(known)):
             planned = _new(situation, facts, iteration, rulebook, title)
-        else:
+        elif known:
             planned = _known(situation, facts, known, rulebook.policy)
         if planned:
             operations += planned[0]
@@ -119,13 +120,27 @@ def _renames(situation: Situation) -> Iterator[Operation]:
             yield Operation("rename", row.identifier, row.key, reason, {"former": list(row.former)})
 
 
+def _ticket(situation: Situation, facts: TicketFacts) -> TicketRow | None:
+    """By its identifier; an iteration that never was has tickets, but no label."""
+    iteration = situation.iterations.get((facts.range, facts.ordinal))
+    if iteration:
+        return situation.tickets.get(identifier(facts.category, facts.range, iteration.label))
+    place = (facts.category, facts.range, facts.ordinal)
+    return next((row for row in situation.tickets.values() if (row.category, row.range, row.ordinal) == place), None)
+
+
+def _never_made(row: TicketRow) -> bool:
+    """The scan that gave it its findings was withdrawn before the tracker had it."""
+    return row.key is None and not row.own.total and not row.gone
+
+
 def _links(situation: Situation) -> Iterator[Operation]:
     """Between tickets that are there already; one that is made now is linked as it is made."""
     met = set(situation.met)
     for each in situation.moved:
         pair = frozenset((each.source, each.target))
         source, target = situation.tickets.get(each.source), situation.tickets.get(each.target)
-        if pair not in met and source and target and not (source.gone or target.gone):
+        if each.findings and pair not in met and source and target and not (source.gone or target.gone):
             reason = f"{situation.because}: {count(each.findings, 'finding')} moved here from {each.source}"
             yield Operation("link", each.target, target.key, reason, {"other": each.source})
         met.add(pair)
@@ -173,12 +188,13 @@ def _called(situation: Situation, range_: str, iteration: Iteration) -> str:
 def _known(
     situation: Situation, facts: TicketFacts, known: TicketRow, policy: Policy
 ) -> tuple[list[Operation], TicketRow] | None:
-    running = situation.running.get(known.range) == known.ordinal
+    running = situation.running.get(known.range) == facts.ordinal
     digest = _digest(situation, facts)
     changed = digest != known.facts
-    # A version that shows the same is not worth keeping, nor writing.
-    ledger = situation.version if running and changed else known.ledger
-    row = replace(known, ledger=ledger, own=facts.own, facts=digest)
+    then = known.ledger
+    if changed:  # a version that shows the same is not worth keeping, nor writing
+        then = situation.version if running else situation.frozen.get((known.range, facts.ordinal), then)
+    row = replace(known, ordinal=facts.ordinal, ledger=then, own=facts.own, facts=digest)
     if known.gone:  # nothing is sent, but its numbers go on: they say whether a person still has to decide
         return ([], row) if row != known else None
     operations: list[Operation] = []
@@ -188,7 +204,14 @@ def _known(
             Operation("update", known.identifier, known.key, f"{situation.because}: numbers or lists changed", details)
         )
     came_in = facts.own.total > known.own.total
-    news = News(situation.because, situation.running[known.range], facts.refuted, came_in, situation.by_edit)
+    news = News(
+        because=situation.because,
+        running=situation.running.get(known.range, 0),
+        refuted=facts.refuted,
+        came_in=came_in,
+        by_edit=situation.by_edit,
+        withdrawn=situation.withdrawn,
+    )
     decision = after_data(known, row, news, policy)  # also if all is as before: it may refute a closing
     operations += decision.operations
     return (operations, decision.row) if operations or decision.row != known else None

@@ -22,7 +22,8 @@ _ORDER = [
 
 def own_rows(knowledge: Knowledge, category: Category, range_: str, ordinal: int) -> pl.DataFrame:
     """REPORT: what the ticket of iteration `ordinal` asks to patch, with the state now."""
-    now = running(knowledge.iterations)[range_].ordinal
+    newest_round = running(knowledge.iterations).get(range_)  # none where the only scans of the range were withdrawn
+    now = newest_round.ordinal if newest_round else ordinal
     own = _cell(knowledge, category, range_).filter(pl.col("first_iteration") == ordinal)
     return _report(knowledge, latest(own), category, now)
 

@@ -184,6 +184,7 @@ class Policy:
     accept_resolutions: tuple[str, ...] = ()
     accept_for: timedelta = timedelta(days=180)
     forget_after: timedelta | None = None  # None: never
+    clock_tolerance: timedelta = timedelta(hours=1)  # a scan that ends later than so much from now is held
     limit_create: int = 100  # a plan that creates more is held for a person
     limit_close: int = 500
     limit_move: int = 500  # a change of rules that takes open findings out of more tickets is held for a person

@@ -32,6 +32,7 @@ from vmjira.flows.knowledge import BEFORE, HOSTS, ITERATION_NAMES, Base, load, p
 from vmjira.flows.ports import Conflict, Outside, Unit
 from vmjira.flows.rows import EventRow, ScanRow
 from vmjira.flows.rules import read_rules, rules_in_force
+from vmjira.flows.suspect import why_suspect
 
 log = structlog.get_logger(__name__)
 
@@ -67,12 +68,15 @@ def rehearse(outside: Outside, scans: Read, load_rules: LoadRules) -> dict[str, 
     _refuse_in_use(base, new, rulebook)
     if not new:
         return {}
-    return _numbers(*foresee_adoption(base, [scan for _, scan in new], rulebook, titles(outside, rulebook)), rulebook)
+    _refuse_future(outside, new, rulebook.policy)
+    found, words = [scan for _, scan in new], titles(outside, rulebook)
+    return _numbers(*foresee_adoption(base, found, rulebook, words, now=outside.clock()), rulebook)
 
 
 def adopt(outside: Outside, scans: Read, load_rules: LoadRules) -> Adopted:
     """Take the backlog in. VmjiraError, before anything is stored, if a range of these scans is past iteration 0."""
     offered = load_rules()
+    _refuse_future(outside, _new(outside, scans), offered.policy)
     _refuse_in_use(_ruled(outside, load(outside.store), offered), _new(outside, scans), offered)
     report = Adopted()
     report.rules = adopt_rules(outside, load_rules, report)
@@ -97,8 +101,10 @@ def _take_in(outside: Outside, new: Read, report: Adopted) -> None:
     while True:
         rulebook, base = rules_in_force(outside), load(outside.store)
         _refuse_in_use(base, new, rulebook)
-        outcome, adopted = foresee_adoption(base, [scan for _, scan in new], rulebook, titles(outside, rulebook))
-        event = EventRow(0, "adopt", None, "", outside.clock(), {"scans": [row.digest for row in kept]})
+        now = outside.clock()
+        found, words = [scan for _, scan in new], titles(outside, rulebook)
+        outcome, adopted = foresee_adoption(base, found, rulebook, words, now=now)
+        event = EventRow(0, "adopt", None, "", now, {"scans": [row.digest for row in kept]})
         record = partial(_record, outside, kept, outcome, adopted, rulebook.policy)
         try:
             rows = keep(outside, outcome, rulebook, event, record=record)
@@ -114,9 +120,12 @@ def _record(
     outside: Outside, scans: Sequence[ScanRow], outcome: Outcome, adopted: Taken, policy: Policy, unit: Unit
 ) -> None:
     """Add the scans, each with a notice where it is not believed."""
+    now = outside.clock()
     for row, folded in zip(scans, adopted.scans, strict=True):
         told = replace(outcome, trips=folded.trips, healed=folded.healed)
-        breaker.note(unit, told, replace(row, id=unit.add_scan(row)), policy, now=outside.clock())
+        breaker.note(unit, told, replace(row, id=unit.add_scan(row)), policy, now=now)
+    as_of = min(scans[-1].finished_at, now)
+    breaker.note_missed(unit, outcome.vanished, policy, f"v{outcome.base.version}", as_of=as_of, now=now)
 
 
 def _new(outside: Outside, scans: Read) -> Read:
@@ -147,6 +156,16 @@ def _ruled(outside: Outside, base: Base, rulebook: Rulebook) -> Base:
         return base
     before = read_rules(outside.rulebook, row)
     return foresee_rules(base, rulebook, titles(outside, rulebook), at=outside.clock(), before=before).base
+
+
+def _refuse_future(outside: Outside, scans: Read, policy: Policy) -> None:
+    """A backlog is taken in as a whole, so a scan from the future cannot be held alone."""
+    why = [f"{file}: {words}" for file, scan in scans if (words := why_suspect(scan, policy, outside.clock()))]
+    if why:
+        raise VmjiraError(
+            "adopt: scans from the future; nothing was stored. Correct their time, or leave them out:\n"
+            + "\n".join(why)
+        )
 
 
 def _refuse_in_use(base: Base, scans: Read, rulebook: Rulebook) -> None:

@@ -15,12 +15,12 @@ from vmjira.flows.acceptances import SOON
 from vmjira.flows.deleted import waiting
 from vmjira.flows.identity import REBIND, known_tracker
 from vmjira.flows.looking import Page
-from vmjira.flows.operations import BREAKER, MISSING, RULES
+from vmjira.flows.operations import BREAKER, GONE, MISSING, NOTICES, RULES, SUSPECT
 from vmjira.flows.ports import Unit
 from vmjira.flows.silence import SCHEDULE, habit
 
 #: Notices that are told one by one.
-NOTICES = Page(limit=20)
+SHOWN = Page(limit=20)
 #: Seconds after which a worker that gives no beat does not count.
 STALE = 60.0
 #: With no worker, this much waiting means that nobody works.
@@ -77,7 +77,7 @@ def needs_a_person(unit: Unit, rulebook: Rulebook, problems: Sequence[Problem], 
 def held_plans(unit: Unit) -> dict[str, dict[str, int]]:
     """Plans above the policy's limits: plan → kind of operation → how many. Notices are no plans."""
     plans = {
-        plan: {kind: many for kind, many in kinds.items() if kind not in (BREAKER, RULES, MISSING)}
+        plan: {kind: many for kind, many in kinds.items() if kind not in NOTICES}
         for plan, kinds in unit.look.held_plans().items()
     }
     return {plan: kinds for plan, kinds in plans.items() if kinds}
@@ -88,14 +88,19 @@ def _held(unit: Unit) -> Iterator[Item]:
         what = ", ".join(f"{many} × {kind}" for kind, many in kinds.items())
         text = f"It exceeds the policy's limits, and nothing of it was sent: {what}."
         yield Item("act", f"Plan {plan} waits for a release", text, "operations", {"state": "held"})
-    for row in unit.look.operations(["held"], NOTICES, kinds=[BREAKER, RULES, MISSING])[0]:
+    titles = {
+        BREAKER: "A scan of {} is not believed",
+        SUSPECT: "A scan from the future is held",
+        GONE: "Many hosts of {} were not seen for a long time",
+    }
+    for row in unit.look.operations(["held"], SHOWN, kinds=NOTICES)[0]:
         if row.operation == RULES:
             yield Item("act", "Changed rules are held", row.reason, "rules")
         elif row.operation == MISSING:
             title = f"{count(len(row.details['tickets']), 'ticket')} cannot be found in the tracker"
             yield Item("act", title, row.reason, "operations", {"state": "held"})
         else:
-            title = f"A scan of {row.identifier} is not believed"
+            title = titles[row.operation].format(row.identifier)
             yield Item("act", title, row.reason, "operations", {"state": "held"})
 
 
@@ -109,7 +114,7 @@ def _moved(unit: Unit) -> Iterator[Item]:
 
 def _deleted(unit: Unit) -> Iterator[Item]:
     rows = waiting(unit)
-    for row in rows[: NOTICES.limit]:
+    for row in rows[: SHOWN.limit]:
         what = "was deleted in the tracker" if row.gone else "was not found when the tracker was rebound"
         findings = f"{count(row.own.open, 'open finding')} on {count(row.own.open_hosts, 'host')}"
         text = f"It has {findings}. Decide whether vmjira makes a new ticket or accepts the risk."
@@ -118,7 +123,7 @@ def _deleted(unit: Unit) -> Iterator[Item]:
             for words, page in (("Make it again", "again"), ("Forget its findings", "forget"))
         )
         yield Item("act", f"{row.key} {what}", text, "ticket", {"identifier": row.identifier}, buttons)
-    if (more := len(rows) - NOTICES.limit) > 0:
+    if (more := len(rows) - SHOWN.limit) > 0:
         yield Item("act", count(more, "more deleted ticket"), "See `vmjira tickets deleted`.", "tickets")
 
 
@@ -192,7 +197,7 @@ def _silent(unit: Unit, now: datetime) -> Iterator[Item]:
                 text = f"The last scan was on {since:%Y-%m-%d}." if told["delivered"] else "It never delivered a scan."
                 yield Item("look", f"{name} is silent for {(now - since).days} days", text, "scanners")
         return
-    newest = unit.look.scans(NEWEST)[0]
+    newest = unit.look.scans(NEWEST, "folded")[0]
     for each in unit.look.last_scans():
         pause = habit((scan.finished_at for scan in newest if scan.scanner == each.scanner), unknown=UNKNOWN)
         if now - each.last > 2 * pause:

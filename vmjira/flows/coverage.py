@@ -86,7 +86,7 @@ def _newest(outside: Outside, product: str, addresses: Collection[str]) -> dict[
 def rounds(store: Store, product: str, addresses: Collection[str]) -> Iterator[tuple[ScanRow, set[str]]]:
     """Scans of a product that looked at some of these addresses, the newest first, and at which; no rescans."""
     with store.reading() as unit:
-        scans = [row for row in unit.scans() if row.scanner == product and not row.rescan]
+        scans = [row for row in unit.scans("folded") if row.scanner == product and not row.rescan]
     wanted = pl.col("ip").is_in(list(addresses))
     for row in sorted(scans, key=lambda row: row.finished_at, reverse=True)[:LOOK_BACK]:
         path = f"{row.path}/hosts.parquet"

@@ -89,6 +89,8 @@ def _create(job: Job) -> str:
     """One ticket with its links and attachments; found again if it was made before."""
     if job.row.key is not None:
         return _update(job)
+    if not job.row.own.total:
+        return "nothing to do: all its findings came from a scan that was withdrawn"
     content = render(job)
     if found := _made_before(job):
         row = _record_created(job, found.key, found.id, None)
@@ -143,6 +145,7 @@ _HANDLERS = {
     "waiting": life.say_waiting,
     "accepted": life.say_accepted,
     "unaccepted": life.say_unaccepted,
+    "withdrawn": life.say_withdrawn,
     "close": life.close,
     "reopen": life.reopen,
     "escalate": life.escalate,

@@ -94,7 +94,7 @@ def _look(outside: Outside, row: Mapping[str, Any]) -> Look:
     """The newest observation by one scanner (a row of KNOWN_HOSTS), with the scan that it comes from."""
     look = Look(row["scanner"], row["observed_at"], row["authenticated"], row["complete"], id=row["scan"] or "")
     with outside.store.reading() as unit:
-        scans = [each for each in unit.scans() if each.scanner == row["scanner"]]
+        scans = [each for each in unit.scans("folded") if each.scanner == row["scanner"]]
     found = next((each for each in reversed(scans) if not _references(outside, each, row).is_empty()), None)
     if found is None:
         return look

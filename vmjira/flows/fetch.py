@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 LARGEST, LONGEST = 16 << 30, 6 * 3600.0
 #: Hears which scan is coming, how many bytes of it are there, and how many there will be (0: not known).
 Hear = Callable[[RemoteScan, int, int], None]
-Outcome = Literal["folded", "known", "refused"]
+Outcome = Literal["folded", "known", "refused", "held"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Fetched:
         known = sum(row.outcome == "known" for row in self.taken)
         parts = [f"{folded} scans folded" if folded != 1 else "1 scan folded"] if self.taken else ["nothing new"]
         parts += [f"{known} known already"] if known else []
+        parts += [f"{row.name} {row.words}" for row in self.taken if row.outcome == "held"]
         parts += [f"{row.name} refused: {row.words}" for row in self.refused]
         return "; ".join([*parts, *self.failed])
 
@@ -137,8 +138,11 @@ class Visit:
             kept = f"; kept as {refused['kept']}" if refused["kept"] else ""
             return self._row(scan, "refused", refused["reason"].replace(path, scan.name) + kept)
         parts: list[dict[str, Any]] = [each for each in report.scans if each["path"] == path]
-        outcome: Outcome = "folded" if any(each["outcome"] == "folded" for each in parts) else "known"
-        warnings = [str(warning) for each in parts for warning in each.get("warnings", ())]
+        said = [str(each["outcome"]) for each in parts]
+        outcome: Outcome = "folded" if "folded" in said else "known"
+        if held := [words for words in said if words.startswith("held")]:
+            outcome = "held"
+        warnings = held + [str(warning) for each in parts for warning in each.get("warnings", ())]
         ends = [datetime.fromisoformat(each["finished_at"]) for each in parts]
         row = self._row(scan, outcome, "; ".join(warnings))
         return replace(row, digest=" ".join(each["digest"] for each in parts), finished_at=max(ends))

@@ -8,22 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import polars as pl
 import structlog
 
 from vmjira.domain.frames import Scan
-from vmjira.domain.rulebook import Rulebook
+from vmjira.domain.ledger import Circumstances
+from vmjira.domain.rulebook import Policy, Rulebook
 from vmjira.errors import ScanUnreadable
-from vmjira.flows import breaker, rulewatch
-from vmjira.flows.foresee import Outcome, foresee_belief, foresee_scan
+from vmjira.flows import breaker, rulewatch, suspect
+from vmjira.flows.foresee import Outcome, foresee_belief, foresee_gone, foresee_scan
 from vmjira.flows.keep import keep, titles
 from vmjira.flows.knowledge import BEFORE, load
 from vmjira.flows.ports import Conflict, Outside, Unit
-from vmjira.flows.rows import EventRow, ScanRow
+from vmjira.flows.rows import EventRow, OperationRow, ScanRow
 from vmjira.flows.rules import rules_in_force
+from vmjira.flows.suspect import hold, why_suspect
 from vmjira.flows.unplaced import of_scan
 from vmjira.flows.waiting import waiting_for_approval
 
@@ -69,55 +73,166 @@ def fold_in(outside: Outside, file: Path, scan: Scan, report: Report) -> dict[st
     """Fold one scan; done again from the start if somebody else moved the ledger meanwhile."""
     said: dict[str, object] = {"path": str(file), "scanner": scan.scanner, "finished_at": scan.finished_at.isoformat()}
     said["digest"] = scan.digest
-    while True:
-        with outside.store.begin() as unit:
-            if unit.scan_by_digest(scan.digest):
-                log.info("known already", file=str(file))
-                return said | {"outcome": "known already: nothing changed"}
-        rulebook = rules_in_force(outside)
-        base = load(outside.store)
-        outcome = foresee_scan(base, scan, rulebook, titles(outside, rulebook))
-        folder = f"scans/{scan.digest[:16]}-{uuid4().hex[:8]}"
+    with outside.store.reading() as unit:
+        known = unit.scan_by_digest(scan.digest)
+    if known:
+        return said | _known(known, str(file), report)
+    folder = f"scans/{scan.digest[:16]}-{uuid4().hex[:8]}"
+    row = scan_row(file, scan, folder, outside)
+    if why := why_suspect(scan, rules_in_force(outside).policy, outside.clock()):
         outside.store.keep_scan(scan, folder)
-        row = scan_row(file, scan, folder, outside)
+        return said | _held(outside, row, why, report)
 
-        def record(unit: Unit, row: ScanRow = row, outcome: Outcome = outcome, rulebook: Rulebook = rulebook) -> int:
-            id = unit.add_scan(row)
-            breaker.note(unit, outcome, replace(row, id=id), rulebook.policy, now=outside.clock())
-            return id
+    def add(unit: Unit) -> ScanRow:
+        if known := unit.scan_by_digest(scan.digest):
+            raise _Known(known)
+        return replace(row, id=unit.add_scan(row))
+
+    try:
+        outcome, rows = _fold(outside, scan, add, lambda: outside.store.keep_scan(scan, folder))
+    except _Known as error:
+        return said | _known(error.row, str(file), report)
+    report.operations += [each.id for each in rows]
+    log.info(
+        "folded", file=str(file), hosts=scan.hosts.height, records=scan.records,
+        warnings=len(scan.warnings), version=outcome.base.version, operations=len(rows),
+    )  # fmt: skip
+    doubts = [f"not believed in {trip.range}: {trip.words}" for trip in outcome.trips]
+    said |= {"outcome": "folded", "operations": len(rows), "warnings": [*scan.warnings, *doubts]}
+    rulebook = rules_in_force(outside)
+    told, exceeded = of_scan(outcome, scan, rulebook), outcome.plan.exceeded(rulebook.policy)
+    held = [f"{waiting_for_approval(len(rows))}: {exceeded}"] if exceeded and rows else []
+    return said | told | {"hints": [*held, *told["hints"]]}
+
+
+class _Known(Exception):
+    """The scan was taken in meanwhile."""
+
+    def __init__(self, row: ScanRow) -> None:
+        super().__init__(row.name)
+        self.row = row
+
+
+def _known(row: ScanRow, path: str, report: Report) -> dict[str, object]:
+    """What is said of a scan that is handed in again."""
+    log.info("known already", file=path, state=row.state)
+    if row.state == "folded":
+        return {"outcome": "known already: nothing changed"}
+    if row.state == "withdrawn":
+        reason = f"{path}: {row.note}. To count it again: `vmjira scans restore {row.id}`"
+        report.refused.append({"path": path, "reason": reason, "kept": ""})
+    return {"outcome": row.note or row.state}
+
+
+def _held(outside: Outside, row: ScanRow, why: str, report: Report) -> dict[str, object]:
+    policy = rules_in_force(outside).policy
+    with outside.store.begin() as unit:
+        if known := unit.scan_by_digest(row.digest):
+            return _known(known, row.name, report)
+        row = hold(unit, row, why, policy, outside.clock())
+    log.warning("held", scan=row.name, why=why)
+    return {"outcome": row.note, "new": True}
+
+
+def _fold(
+    outside: Outside, scan: Scan, add: Callable[[Unit], ScanRow], ready: Callable[[], None] = lambda: None
+) -> tuple[Outcome, list[OperationRow]]:
+    """What came of it. `ready` is called before anything is recorded; `add` gives the scan's row, in the transaction
+    that moves the ledger."""
+    while True:
+        rulebook, now = rules_in_force(outside), outside.clock()
+        how = Circumstances(now)
+        outcome = foresee_scan(load(outside.store), scan, rulebook, titles(outside, rulebook), how)
+        ready()
+
+        def record(unit: Unit, outcome: Outcome = outcome, policy: Policy = rulebook.policy, how: Any = how) -> int:
+            row = add(unit)
+            breaker.note(unit, outcome, row, policy, now=how.now)
+            plan = f"v{outcome.base.version}"
+            breaker.note_missed(unit, outcome.vanished, policy, plan, as_of=how.latest(scan), now=how.now)
+            return row.id
 
         try:
-            rows = keep(outside, outcome, rulebook, EventRow(0, "scan", None, ""), record=record)
+            return outcome, keep(outside, outcome, rulebook, EventRow(0, "scan", None, "", now), record=record)
         except Conflict:
             continue
-        report.operations += [row.id for row in rows]
-        log.info(
-            "folded", file=str(file), hosts=scan.hosts.height, records=scan.records,
-            warnings=len(scan.warnings), version=outcome.base.version, operations=len(rows),
-        )  # fmt: skip
-        doubts = [f"not believed in {trip.range}: {trip.words}" for trip in outcome.trips]
-        why = outcome.plan.exceeded(rulebook.policy)
-        said |= {"outcome": "folded", "operations": len(rows), "warnings": [*scan.warnings, *doubts]}
-        told = of_scan(outcome, scan, rulebook)
-        held = [f"{waiting_for_approval(len(rows))}: {why}"] if why and rows else []
-        return said | told | {"hints": [*held, *told["hints"]]}
 
 
 def settle(outside: Outside) -> list[str]:
     """Do what a person released: put rules in force, and let scans count that were not believed (those too that a later
     scan bore out). Gives what is planned."""
-    planned = rulewatch.settle(outside)
+    planned = rulewatch.settle(outside) + _settle_suspect(outside) + _settle_gone(outside)
     with outside.store.reading() as unit:
         due = breaker.due(unit)
         scans = {row.id: row for row in unit.scans()} if due else {}
     for notice in due:
-        for id in notice.details["scans"]:
+        for id in [each for each in notice.details["scans"] if scans[each].state == "folded"]:
             planned += _believe(outside, scans[id], notice.identifier)
         with outside.store.begin() as unit:
             state, answer = ("dropped", notice.answer) if notice.answer else ("done", "released: the scan counts now")
             unit.update_operation(notice.id, state=state, answer=answer, ended_at=outside.clock())
         log.info("settled", range=notice.identifier, answer=answer, operations=len(planned))
     return planned
+
+
+def _settle_suspect(outside: Outside) -> list[str]:
+    """Fold the scans in that a person released although they are from the future."""
+    with outside.store.reading() as unit:
+        released = suspect.due(unit)
+        scans = {row.id: row for row in unit.scans()} if released else {}
+    planned: list[str] = []
+    for notice in released:
+        row = replace(scans[notice.details["scan"]], state="folded", note="", folded_at=outside.clock())
+
+        def add(unit: Unit, notice: OperationRow = notice, row: ScanRow = row) -> ScanRow:
+            now = unit.operation(notice.id)
+            if now is None or now.state != "waiting":
+                raise _Known(row)
+            unit.update_scan(row.id, state=row.state, note=row.note, folded_at=row.folded_at)
+            suspect.retell(unit, row, "folded", "")
+            unit.update_operation(
+                notice.id, state="done", answer="released: the scan counts now", ended_at=row.folded_at
+            )
+            return row
+
+        try:
+            planned += [each.id for each in _fold(outside, outside.store.load_scan(row), add)[1]]
+        except _Known:
+            continue
+        log.info("folded", scan=row.name, released=notice.id)
+    return planned
+
+
+def _settle_gone(outside: Outside) -> list[str]:
+    """Let the hosts go of which a person said so."""
+    with outside.store.reading() as unit:
+        released = breaker.gone_due(unit)
+    return [id for notice in released for id in _let_go(outside, notice)]
+
+
+def _let_go(outside: Outside, notice: OperationRow) -> list[str]:
+    while True:
+        rulebook, now = rules_in_force(outside), outside.clock()
+        details = {"range": notice.identifier, "as_of": notice.details["as_of"]}
+        event = EventRow(0, "gone", None, "", now, details)
+        outcome = foresee_gone(load(outside.store), event, rulebook, titles(outside, rulebook))
+
+        def record(unit: Unit, now: datetime = now) -> None:
+            known = unit.operation(notice.id)
+            if known is None or known.state != "waiting":
+                raise _Settled
+            unit.update_operation(notice.id, state="done", answer="released: the hosts are gone", ended_at=now)
+
+        try:
+            return [row.id for row in keep(outside, outcome, rulebook, event, record=record)]
+        except _Settled:
+            return []
+        except Conflict:
+            continue
+
+
+class _Settled(Exception):
+    """Somebody else was quicker."""
 
 
 def _believe(outside: Outside, row: ScanRow, range_: str) -> list[str]:
@@ -129,7 +244,7 @@ def _believe(outside: Outside, row: ScanRow, range_: str) -> list[str]:
         if outcome.base.part(BEFORE).equals(base.part(BEFORE)):
             return []
         try:
-            event = EventRow(0, "scan", row.id, "", details={"believed": [range_]})
+            event = EventRow(0, "scan", row.id, "", outside.clock(), {"believed": [range_]})
             return [each.id for each in keep(outside, outcome, rulebook, event, record=lambda unit: row.id)]
         except Conflict:
             continue

@@ -16,6 +16,8 @@ from vmjira.flows.operations import commit, rows_of
 from vmjira.flows.ports import Outside, Unit
 from vmjira.flows.rows import EventRow, OperationRow
 
+#: Changes of which the plan has limits. Rules are judged before, and acceptances close nothing.
+LIMITED = ("scan", "adopt", "gone", "withdraw", "restore")
 log = structlog.get_logger(__name__)
 
 
@@ -33,11 +35,14 @@ def keep(
     a row as `record` makes it, and as the plan knows it already.
     """
     version, plan = outcome.base.version, f"v{outcome.base.version}"
-    paths = {name: f"ledger/{name}/{version}-{uuid4().hex[:8]}.parquet" for name in outcome.parts}
-    for name, path in paths.items():
-        outside.store.write(path, outcome.parts[name])
+    earlier = dict(outcome.rewound.written) if outcome.rewound else {}
+    paths = earlier.pop(version, None)
+    if paths is None:
+        paths = {name: f"ledger/{name}/{version}-{uuid4().hex[:8]}.parquet" for name in outcome.parts}
+        for name, path in paths.items():
+            outside.store.write(path, outcome.parts[name])
     while True:
-        held = outcome.plan.exceeded(rulebook.policy) if event.kind in ("scan", "adopt") else None
+        held = outcome.plan.exceeded(rulebook.policy) if event.kind in LIMITED else None
         rows = rows_of(outcome.plan.operations, plan=plan, now=outside.clock(), state="held" if held else "queued")
         with outside.store.begin() as unit:
             known = unit.tickets(ranges=None if outcome.renaming else outcome.ranges)
@@ -50,6 +55,7 @@ def keep(
                 unit.rename(outcome.renaming)
                 unit.move_ledger(replace(event, scan=record(unit)), paths)
                 unit.forget_cell_numbers(outcome.running)
+                _change_past(unit, outcome, earlier)
                 unit.put_cell_numbers(outcome.cells)
                 unit.put_tickets(outcome.plan.tickets)
                 unit.put_moved(outcome.plan.moved)
@@ -59,6 +65,17 @@ def keep(
     if held:
         log.warning("plan held", plan=plan, why=held)
     return stored
+
+
+def _change_past(unit: Unit, outcome: Outcome, earlier: Mapping[int, Mapping[str, str]]) -> None:
+    """Earlier versions show what is known of their time now, and so do the lists of tickets that are frozen."""
+    for version, paths in earlier.items():
+        unit.mend_ledger(version, paths)
+    if outcome.rewound:
+        unit.drop_cell_numbers(outcome.rewound.lost)
+        for row in outcome.plan.tickets:
+            if (known := outcome.before.get(row.identifier)) and known.facts != row.facts:
+                unit.update_ticket(row.identifier, sent_ledger=0)
 
 
 def _as_planned_from(outcome: Outcome, tickets: Mapping[str, TicketRow]) -> bool:

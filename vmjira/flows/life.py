@@ -93,6 +93,13 @@ def say_unaccepted(job: Job) -> str:
     return _comment(job, "unaccepted")
 
 
+def say_withdrawn(job: Job) -> str:
+    """A scan does not count any more: the ticket has no findings, or a comment called it done too early."""
+    if job.row.own.total and not job.row.own.open:
+        return _changed(job)
+    return _comment(job, "withdrawn", reason=job.operation.reason)
+
+
 def say_lapsed(job: Job) -> str:
     about = job.operation.details
     return _comment(job, "lapsed", reason=about["reason"], until=date.fromisoformat(about["until"]))

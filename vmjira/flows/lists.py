@@ -72,7 +72,7 @@ def scans(unit: Unit, page: int) -> dict[str, Any]:
 def scan_json(row: ScanRow) -> dict[str, Any]:
     names = (
         "id", "scanner", "format", "name", "started_at", "finished_at", "folded_at", "hosts", "findings", "records",
-        "records_by_severity", "unreadable", "rescan",
+        "records_by_severity", "unreadable", "rescan", "state", "note", "digest",
     )  # fmt: skip
     return {**{name: getattr(row, name) for name in names}, "warnings": list(row.warnings)}
 

@@ -6,7 +6,7 @@ it was asked, else `Conflict`: look again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -21,13 +21,14 @@ from vmjira.domain.rulebook import Policy, Rulebook
 from vmjira.domain.statistics import refuted
 from vmjira.domain.ticket import TicketRow, labels
 from vmjira.errors import TicketGone, VmjiraError
-from vmjira.flows import rescan
-from vmjira.flows.foresee import closings, foresee_acceptance
+from vmjira.flows import course, rescan
+from vmjira.flows.foresee import Outcome, acceptance_change, closings, foresee_acceptance
 from vmjira.flows.keep import keep, titles
-from vmjira.flows.knowledge import load, part_name
+from vmjira.flows.knowledge import ITERATION_NAMES, Base, load, part_name, running_of
 from vmjira.flows.moved import partners
 from vmjira.flows.operations import commit, new_operation, rows_of
 from vmjira.flows.ports import Conflict, Outside, Unit
+from vmjira.flows.rewind import rewind
 from vmjira.flows.rows import AcceptanceRow, EventRow, OperationRow
 from vmjira.flows.show import fingerprint
 from vmjira.flows.tracking import Issue, StatusChange
@@ -51,8 +52,10 @@ class Look:
 def look_at(outside: Outside, row: TicketRow, issue: Issue | None, policy: Policy) -> Look:
     seen = _seen(outside, row, issue) if issue else None
     found, version = 0, None
-    if seen and row.own.open and newly_closed(row, seen):  # perhaps long ago: newer data may be here already
-        found, version = _refuted(outside, replace(row, closed_at=seen.since))
+    if seen and newly_closed(row, seen):  # perhaps long ago: newer data may be here already
+        seen = replace(seen, open_then=_open_then(outside, row, seen.since))
+        if row.own.open:
+            found, version = _refuted(outside, replace(row, closed_at=seen.since))
     return Look(row, seen, decide(row, seen, found, policy), version)
 
 
@@ -112,6 +115,47 @@ def _refuted(outside: Outside, closed: TicketRow) -> tuple[int, int]:
     return int(refuted(lives.collect(), closings([closed]))["refuted"].sum()), version
 
 
+def _open_then(outside: Outside, row: TicketRow, closed: datetime) -> int | None:
+    """How many of its findings were open when it was closed; None if nothing came in since, so that it is those of now.
+
+    Where the ledger of that time is pruned, what ended since counts as open then.
+    """
+    version = _overtaken(outside, row, closed)
+    if version is None:
+        return None
+    with outside.store.reading() as unit:
+        kept = version - 1 in unit.kept_versions()
+        path = unit.ledger_parts(version - 1 if kept else None).get(part_name(row.range))
+    if path is None:
+        return 0
+    own = (pl.col("category") == row.category) & (pl.col("first_iteration") == row.ordinal)
+    lives = outside.store.scan(path).filter(own)
+    open_then = pl.col("ended_as").is_null() if kept else pl.col("ended_at").is_null() | (pl.col("ended_at") > closed)
+    return int(lives.filter(open_then).select(pl.len()).collect().item())
+
+
+def _overtaken(outside: Outside, row: TicketRow, at: datetime, *, ending: bool = False) -> int | None:
+    """The first version of the ledger that what happened to the ticket `at` should have come before, and did not.
+
+    None if nothing came in since, or nothing that changed anything in its range; at the `ending` of an acceptance that
+    tells nothing, for what is accepted changes by no scan. Before an id of the rules was renamed,
+    its cell had another name: it cannot come before that.
+    """
+    with outside.store.reading() as unit:
+        events, scans = unit.events(), {each.id: each for each in unit.scans()}
+        renamed = max((each.version for each in events if each.kind == "rules"), default=0) if row.former else 0
+        version = course.overtaken([each for each in events if each.version > renamed], scans, at)
+        if version is None or ending or version - 1 not in unit.kept_versions():
+            return version
+        then, now = unit.ledger_parts(version - 1), unit.ledger_parts()
+    same = then.get(part_name(row.range)) == now.get(part_name(row.range))
+    return None if same and _running(outside, then, row) == _running(outside, now, row) else version
+
+
+def _running(outside: Outside, parts: Mapping[str, str], row: TicketRow) -> int | None:
+    return running_of(outside.store.scan(parts[ITERATION_NAMES]).collect()).get(row.range)
+
+
 # --- keeping ----------------------------------------------------------------------------------------------------------
 
 
@@ -166,7 +210,7 @@ def _keep_with_ledger(outside: Outside, look: Look, rulebook: Rulebook, record: 
         raise Conflict(f"{row.identifier} changed meanwhile")
     base = replace(base, tickets={**base.tickets, row.identifier: row})
     acceptance, event = _begun(look, rulebook.policy) if row.closing else _ended(outside, look)
-    outcome = foresee_acceptance(base, event, rulebook, titles(outside, rulebook))
+    outcome, event = _foresee(outside, base, event, look.row, rulebook)
     ids: list[str] = []
 
     def note(unit: Unit) -> None:
@@ -175,6 +219,24 @@ def _keep_with_ledger(outside: Outside, look: Look, rulebook: Rulebook, record: 
 
     rows = keep(outside, outcome, rulebook, event, record=note, decided=row)
     return [*ids, *(each.id for each in rows)]
+
+
+def _foresee(
+    outside: Outside, base: Base, event: EventRow, row: TicketRow, rulebook: Rulebook
+) -> tuple[Outcome, EventRow]:
+    """What follows from an acceptance, or its end, by the tracker's own time of it; and how it is recorded.
+
+    If newer data came in before it was learned, the ledger is rebuilt as if it had been learned in time.
+    """
+    words = titles(outside, rulebook)
+    version = _overtaken(outside, row, event.at, ending=event.kind == "unaccept") if event.at else None
+    if version is None:
+        return foresee_acceptance(base, event, rulebook, words), event
+    event = replace(
+        event, version=base.version + 1, rules=rulebook.digest, details={**event.details, "before": version}
+    )
+    change = acceptance_change(event, rulebook, words)
+    return rewind(outside, base, event, change, course.place(event)), event
 
 
 def _begun(look: Look, policy: Policy) -> tuple[AcceptanceRow, EventRow]:

@@ -11,7 +11,7 @@ from vmjira.domain.rescan import RescanRow
 from vmjira.domain.ticket import CellNumbers, TicketRow
 
 if TYPE_CHECKING:
-    from vmjira.flows.rows import AcceptanceRow, OperationRow, OperationState, ScanRow
+    from vmjira.flows.rows import AcceptanceRow, OperationRow, OperationState, ScanRow, ScanState
 
 #: `living`: with something left to patch; `overdue`: of those, the ones whose due day is over.
 Which = Literal["all", "living", "overdue"]
@@ -105,10 +105,12 @@ class Looking(Protocol):
         """Plan → kind of operation → how many of it are held."""
 
     def failed_deliveries(self) -> int: ...
-    def scans(self, page: Page) -> tuple[list[ScanRow], int]:
-        """The newest first."""
+    def scans(self, page: Page, *states: ScanState) -> tuple[list[ScanRow], int]:
+        """The newest first; without `states`, those in any state."""
 
-    def last_scans(self) -> list[LastScan]: ...
+    def last_scans(self) -> list[LastScan]:
+        """Of scans that count."""
+
     def ended_rescans(self, page: Page) -> list[RescanRow]:
         """The newest first; how many there are is not counted."""
 

@@ -18,10 +18,16 @@ RULES = "rules"
 BREAKER = "breaker"
 #: Many tickets that are not in the tracker any more: releasing it lets them count as deleted.
 MISSING = "missing"
+#: A scan from the future: releasing it folds it in.
+SUSPECT = "suspect"
+#: So many hosts of a range that were not seen for long that none of them ends as gone: releasing it lets them go.
+GONE = "gone"
+#: What is held for a person, and is nothing that the tracker gets.
+NOTICES = (RULES, BREAKER, MISSING, SUSPECT, GONE)
 #: Events that are taken up again at once, at most: the newest.
 EVENTS = 10_000
 #: What a released operation becomes that is not for the tracker.
-_RELEASED: dict[str, OperationState] = {RULES: "waiting", BREAKER: "waiting", MISSING: "waiting"}
+_RELEASED: dict[str, OperationState] = dict.fromkeys(NOTICES, "waiting")
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,8 @@ def retry(outside: Outside, ids: Sequence[str], *, by: Person = NOBODY) -> list[
 def release(outside: Outside, ids: Sequence[str], *, by: Person = NOBODY) -> list[str]:
     """A person has looked at held operations (or whole plans, by the plan's id): deliver them.
 
-    Rules that were held are in force, and scans that the circuit breaker held count, from the next `ingest.settle` on.
+    Rules that were held are in force, scans that were held count, and hosts that were missed are gone, from the next
+    `ingest.settle` on.
     """
     return _requeue(outside, ids, "held", "release", by)
 
@@ -114,6 +121,10 @@ def drop(outside: Outside, ids: Sequence[str], *, by: Person = NOBODY) -> list[s
             unit.update_operation(row.id, state="dropped", ended_at=now, answer=f"dropped by {by.name}")
             if row.operation == "create" and unit.ticket(row.identifier):
                 unit.update_ticket(row.identifier, gone=True)
+            if row.operation == SUSPECT:
+                unit.update_scan(
+                    row.details["scan"], state="dropped", note=f"dropped by {by.name} at {now:%Y-%m-%d %H:%M}"
+                )
         unit.add_acts(_acts(chosen, "drop", by, now))
     return [row.id for row in chosen]
 

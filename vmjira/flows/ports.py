@@ -34,6 +34,7 @@ from vmjira.flows.rows import (
     RulesPeriod,
     RulesRow,
     ScanRow,
+    ScanState,
     SlotRow,
     TakenRow,
     Tally,
@@ -136,10 +137,13 @@ class Unit(Protocol):
 
     # scans and what they did to the ledger
     def scan_by_digest(self, digest: str) -> ScanRow | None: ...
-    def scans(self) -> list[ScanRow]: ...
+    def scans(self, *states: ScanState) -> list[ScanRow]:
+        """In the order in which they were added; without `states`, those in any state."""
+
     def add_scan(self, row: ScanRow) -> int:
         """`row.id` is ignored; the new id."""
 
+    def update_scan(self, id: int, **changes: Any) -> None: ...
     def events(self) -> list[EventRow]: ...
     def ledger_version(self) -> int: ...
     def ledger_parts(self, version: int | None = None) -> dict[str, str]:
@@ -149,9 +153,15 @@ class Unit(Protocol):
         """Point to new parts; `event.version` must be the present one plus 1, else raise `Conflict`."""
 
     def mend_ledger(self, version: int, parts: Mapping[str, str]) -> None:
-        """Let a version point to other files for these parts."""
+        """Let a version point to other files for these parts; with all of them, one that was pruned is there again."""
+
+    def kept_versions(self) -> list[int]:
+        """Versions of which the parts are still there, the oldest first."""
 
     def put_cell_numbers(self, rows: Iterable[CellNumbers]) -> None: ...
+    def drop_cell_numbers(self, keys: Iterable[tuple[str, str, int]]) -> None:
+        """Forget rows by category, range and ordinal: their iterations, or their findings, never were."""
+
     def forget_cell_numbers(self, running: Mapping[str, int]) -> None:
         """Of iterations after those that are running, by range: an edit of the rules took all that was seen in them."""
 
@@ -165,7 +175,7 @@ class Unit(Protocol):
 
     def put_tickets(self, rows: Iterable[TicketRow]) -> None:
         """Add rows. Of those that exist, change only what planning decides: ledger, own, facts, told,
-        closed_at, closing, reopened, noted."""
+        closed_at, closing, reopened, noted, ordinal, number."""
 
     def update_ticket(self, identifier: str, **changes: Any) -> None:
         """Raises Conflict if there is no such ticket: an alias has given it another identifier meanwhile."""
@@ -174,7 +184,7 @@ class Unit(Protocol):
         """Give everything of the renamed tickets, waiting operations too, its new identifier."""
 
     def put_moved(self, rows: Iterable[Moved]) -> None:
-        """Add rows, or give those that are there another number."""
+        """Add rows, or give those that are there another number; with none, they go."""
 
     def moved(self, identifier: str | None = None) -> list[Moved]:
         """From or to that ticket; without one, all."""
@@ -252,7 +262,7 @@ class Unit(Protocol):
         """When the oldest that waits was put in, by queue; quick, however long the queue or the past is."""
 
     def last_scan(self) -> datetime | None:
-        """The latest end of a scan."""
+        """The latest end of a scan that counts."""
 
     def tally(self) -> Tally: ...
 

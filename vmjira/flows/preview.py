@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 
 from vmjira.domain import unguarded
-from vmjira.domain.breaker import Trip
 from vmjira.domain.classify import identify, merge
 from vmjira.domain.frames import MOVES, Scan, empty
 from vmjira.domain.iterations import BACKLOG
+from vmjira.domain.ledger import Circumstances
 from vmjira.domain.limits import not_held, rules_exceeded
 from vmjira.domain.plan import Plan
 from vmjira.domain.preview import UNTAKEN, coverage, notes, overlaps, placed, unowned, untaken, untaken_total
@@ -32,10 +32,11 @@ from vmjira.flows.knowledge import (
     part_name,
     running_of,
 )
-from vmjira.flows.operations import BREAKER
+from vmjira.flows.operations import BREAKER, GONE, SUSPECT
 from vmjira.flows.ports import Outside
 from vmjira.flows.rows import OperationRow
 from vmjira.flows.rules import read_rules
+from vmjira.flows.suspect import why_suspect
 from vmjira.flows.unplaced import TOP, listed, of_scan, unowned_json, untaken_json
 from vmjira.flows.waiting import waiting_for_approval
 
@@ -78,7 +79,7 @@ def preview_in_words(
     rulebook, base = load_rules(), load(outside.store)
     with outside.store.reading() as unit:
         in_force, waiting = unit.rules_in_force(), unit.operations("queued", "held")
-        known = {row.digest for row in unit.scans()}
+        known = {row.digest: row for row in unit.scans()}
     before = read_rules(outside.rulebook, in_force) if in_force else rulebook
     outcome = None
     if base.version and before.digest != rulebook.digest:
@@ -97,15 +98,25 @@ def preview_in_words(
             base = outcome.base
     words = titles(outside, rulebook)
     scans = sorted(((scan, file) for file in files for scan in read(file)), key=lambda each: each[0].finished_at)
+    seen, now = set[str](), outside.clock()
     for scan, file in scans:
-        if scan.digest not in known:
-            foreseen = foresee_scan(base, scan, rulebook, words)
-            found.operations += [_notice(trip) for trip in foreseen.trips]
+        if scan.digest in seen:
+            continue
+        seen.add(scan.digest)
+        if row := known.get(scan.digest):
+            if row.state != "folded":
+                found.operations.append(_notice(SUSPECT, f"scan.{row.id}", row.note or row.state))
+        elif why := why_suspect(scan, rulebook.policy, now):
+            found.operations.append(_notice(SUSPECT, "scan", f"{scan.scanner} scan would be held: {why}"))
+            found.held.append(f"{file.name} would be held: {why}")
+        else:
+            foreseen = foresee_scan(base, scan, rulebook, words, Circumstances(now))
+            found.operations += [_notice(BREAKER, each.range, each.words, each.as_json()) for each in foreseen.trips]
+            found.operations += [_notice(GONE, each.range, each.words, each.as_json()) for each in foreseen.vanished]
             planned += _planned(foreseen.plan, foreseen.plan.exceeded(rulebook.policy))
             found.scans.append(_scan(file, base, foreseen, scan, rulebook))
             found.held += _doubts(file, foreseen, rulebook)
             base = foreseen.base
-            known.add(scan.digest)
     found.operations += planned
     return found
 
@@ -140,10 +151,10 @@ def _doubts(file: Path, foreseen: Outcome, rulebook: Rulebook) -> Iterator[str]:
         yield f"The changes that follow from {file.name} would be held: {why}"
 
 
-def _notice(trip: Trip) -> dict[str, Any]:
-    """The notice of a scan that would not be believed, in the shape of an operation."""
-    details = {**trip.as_json(), "state": "held"}
-    return {"operation": BREAKER, "identifier": trip.range, "key": None, "reason": trip.words, "details": details}
+def _notice(kind: str, about: str, reason: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A notice that would be put up, in the shape of an operation."""
+    told = {**(details or {}), "state": "held"}
+    return {"operation": kind, "identifier": about, "key": None, "reason": reason, "details": told}
 
 
 # --- what rules mean for what is known --------------------------------------------------------------------------------

@@ -247,7 +247,8 @@ class Care:
 
             visit = Visit(self.outside, self.scanner, self.source, replace(intake, read=read), self.reach.load_rules)
             visit.take([replace(remote, rescan=True)], fetched)
-        if problems := [*fetched.failed, *(row.words for row in fetched.refused)]:
+        unused = [row.words for row in fetched.taken if row.outcome in ("refused", "held")]
+        if problems := [*fetched.failed, *unused]:
             self.teller.fail(run, f"its result cannot be used: {'; '.join(problems)}")
         else:
             self.teller.done(run, seen, self.rulebook.policy)

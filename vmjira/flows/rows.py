@@ -37,6 +37,10 @@ class AttachmentRow:
     size: int
 
 
+#: Only a folded scan counts for anything.
+ScanState = Literal["folded", "held", "dropped", "withdrawn"]
+
+
 @dataclass(frozen=True)
 class ScanRow:
     id: int
@@ -54,8 +58,8 @@ class ScanRow:
     warnings: tuple[str, ...]
     unreadable: int
     rescan: bool
-    folded_at: datetime | None
-    state: Literal["folded", "held", "dropped", "withdrawn"] = "folded"  # only a folded one counts for anything
+    folded_at: datetime | None  # of one that is not folded: when it came in
+    state: ScanState = "folded"
     note: str = ""  # who decided so, when and why
 
 
@@ -106,11 +110,13 @@ class EventRow:
     """What changed the ledger, in order; replaying them rebuilds it."""
 
     version: int  # of the ledger after it
-    kind: Literal["scan", "adopt", "rules", "accept", "unaccept"]
+    kind: Literal["scan", "adopt", "rules", "accept", "unaccept", "gone", "withdraw", "restore"]
     scan: int | None  # of the kind `scan`
     rules: str  # digest of the rules in force
-    at: datetime | None = None  # of everything but a scan
-    #: Of an acceptance: category, range, ordinal, until. Of an adoption: scans, their digests in order.
+    #: When it was done, by our clock; None of scans folded by older programs. Of an acceptance: when the tracker says.
+    at: datetime | None = None
+    #: Of an acceptance: category, range, ordinal, until; `before`, if it was learned late: the version it comes before.
+    #: Of an adoption: scans, their digests in order. Of hosts that are gone: range, as_of. Of a withdrawal: scan (id).
     details: Mapping[str, Any] = field(default_factory=dict)
     enrichment: str | None = None  # digest of the newest catalogues of exploitation when it happened
 
@@ -179,8 +185,8 @@ class TakenRow:
     remote: str  # its id in the scanner
     name: str
     digest: str  # of its content as in `ScanRow`; blanks between those of several scans in one file
-    outcome: Literal["folded", "known", "refused"]
-    words: str  # why it was refused; what is doubtful about it
+    outcome: Literal["folded", "known", "refused", "held"]
+    words: str  # why it was refused, or is held; what is doubtful about it
     finished_at: datetime | None
     taken_at: datetime
     settled: bool = False  # the source knows that it was taken

@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 SCHEDULE = "schedule"  # the mark of the last look
 #: Scans from which a scanner's habit is told, and what counts until there are enough of them.
 HABIT, WEEK = range(3, 11), timedelta(weeks=1)
+#: What counts as a delivery: a scan that is held may have been made by a wrong clock.
+GOOD = ("folded", "known")
 Gap = Callable[[str, Rulebook], timedelta]
 
 
@@ -90,7 +92,7 @@ def judge(scanner: Scanner, taken: Sequence[TakenRow], waited: datetime, gap: ti
 
     At least twice the time between two looks.
     """
-    good = [row for row in taken if row.outcome != "refused"]
+    good = [row for row in taken if row.outcome in GOOD]
     usual = habit([row.finished_at or row.taken_at for row in good], unknown=WEEK)
     period = scanner.expect or max(usual, gap)
     since = max((row.taken_at for row in good), default=waited)
@@ -124,7 +126,7 @@ def overview(
         rows = [row for row in taken if row.scanner == scanner.id]
         gap_of = _gap(scanner, rulebook, gap)
         due = next_due(scanner.fetch, rulebook) if scanner.fetch else None
-        good = [row for row in rows if row.outcome != "refused"]
+        good = [row for row in rows if row.outcome in GOOD]
         newest = max(good, key=lambda row: row.finished_at or row.taken_at, default=None)
         shown.append({
             "id": scanner.id,
@@ -139,7 +141,9 @@ def overview(
                 "taken_at": newest.taken_at.isoformat(),
             },
             "scans": len(good),
-            "refused": [{"id": row.remote, "name": row.name, "why": row.words} for row in rows if row not in good],
+            "refused": [
+                {"id": row.remote, "name": row.name, "why": row.words} for row in rows if row.outcome == "refused"
+            ],
             "silent": gap_of is not None and judge(scanner, rows, waited(scanner.id), gap_of, now).silent,
         })  # fmt: skip
     return shown

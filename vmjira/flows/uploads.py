@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -26,7 +27,12 @@ def remember(outside: Outside, scanner: Scanner, report: Report) -> None:
     with outside.store.begin() as unit:
         known = {digest for row in unit.taken() for digest in row.digest.split()}
         for each in report.scans:
+            outcome = str(each["outcome"])
+            if outcome.startswith("withdrawn"):
+                continue
             digest, name, end = str(each["digest"]), Path(str(each["path"])).name, str(each["finished_at"])
             if digest not in known:
                 ended = datetime.fromisoformat(end)
-                unit.put_taken(TakenRow(scanner.id, digest, name, digest, "folded", "", ended, now, settled=True))
+                row = TakenRow(scanner.id, digest, name, digest, "folded", "", ended, now, settled=True)
+                held = outcome.startswith("held")
+                unit.put_taken(replace(row, outcome="held", words=outcome) if held else row)

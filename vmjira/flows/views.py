@@ -69,7 +69,7 @@ def view_ticket(store: Store, row: TicketRow, rulebook: Rulebook, today: date) -
     kept = _read(store, row, then=row.sent_ledger < row.ledger)
     now = _cell(store, kept.parts, row)
     iterations = iterations_of(now.iterations)
-    running = iterations[row.range, running_of(now.iterations)[row.range]]
+    running = _running(now, row)
     of_range = [one for (name, _), one in iterations.items() if name == row.range]
     category = rulebook.category(row.category) or Category(row.category, row.category, "")
     range_ = rulebook.range(row.range) or Range(row.range, row.range, (), ticket=rulebook.policy.ticket)
@@ -205,6 +205,13 @@ def _frozen(store: Store, kept: _Kept, row: TicketRow) -> Knowledge:
     """The cell while the ticket's iteration was running; the newest if it still is: only then times go on."""
     now = running_of(store.scan(kept.parts[ITERATION_NAMES]).collect())
     return _cell(store, kept.parts if now.get(row.range) == row.ordinal else kept.then_parts, row)
+
+
+def _running(now: Knowledge, row: TicketRow) -> Iteration:
+    """Of the ticket's range; its own, where the only scans of the range were withdrawn."""
+    ordinal = running_of(now.iterations).get(row.range)
+    own = Iteration(row.ordinal, row.label, row.number)
+    return own if ordinal is None else iterations_of(now.iterations)[row.range, ordinal]
 
 
 def _neighbour(row: TicketRow | None) -> Neighbour | None:

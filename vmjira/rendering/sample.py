@@ -113,6 +113,7 @@ TEMPLATES: dict[str, dict[str, Any]] = {
     "comment_escalated.j2": {"times": 3, "notes": ["watcher 'lead' could not be set"], "lines": [_LINE]},
     "comment_accepted.j2": {"resolution": "Won't Fix", "until": date(2026, 12, 1), "findings": 2},
     "comment_unaccepted.j2": {},
+    "comment_withdrawn.j2": {"reason": "the nessus scan of 2026-10-02 12:00 was withdrawn", "lines": [_LINE]},
     "comment_lapsed.j2": {"reason": "closed as Won't Fix", "until": date(2026, 12, 1)},
     "comment_reminder.j2": {"date": date(2026, 6, 19), "overdue": True, "lines": [_LINE]},
     "comment_refused.j2": {"what": "move the ticket to 'Done'", "answer": "no such transition"},

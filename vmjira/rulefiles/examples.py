@@ -71,6 +71,7 @@ reopen_limit: 3
 escalation: {priority: Highest, label: escalated, watcher: security-lead}
 accept: {resolutions: ["Won't Fix", Risk Accepted], for: 180d}
 forget_after: 90d
+clock_tolerance: 1h
 limits: {create: 100, close: 500, move: 500}
 adoption: {mode: cap, cap: 3}
 breaker: 0.2

@@ -255,6 +255,14 @@ class PolicyFile(Keys):
         pattern=parsing.DURATION,
         default="never",
     )
+    clock_tolerance = Text(
+        "A scan that ends later than so much from now was made by a wrong clock. It is held and counts for nothing "
+        "until it is released.",
+        "4h",
+        parse=parsing.duration,
+        pattern=parsing.DURATION,
+        default="1h",
+    )
     limits = Section(
         LimitsSchema,
         "Brakes against a mistake in rules or scans. A change of rules always waits if a category or range that stays "

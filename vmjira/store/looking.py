@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, and_, case, func, or_, select, tuple_
 from vmjira.domain.rescan import RescanRow
 from vmjira.domain.ticket import CellNumbers, HostNumbers, OwnNumbers, TicketRow
 from vmjira.flows.looking import Act, Cell, LastScan, Page, Wanted
-from vmjira.flows.rows import AcceptanceRow, OperationRow, OperationState, ScanRow
+from vmjira.flows.rows import AcceptanceRow, OperationRow, OperationState, ScanRow, ScanState
 from vmjira.store import tables as t
 from vmjira.store.statements import fetch, rows_of
 
@@ -152,14 +152,16 @@ class SqlLooking:
 
     # scans, rules, acceptances, marks
 
-    def scans(self, page: Page) -> tuple[list[ScanRow], int]:
-        query = rows_of(t.scans, ScanRow).order_by(t.scans.c.id.desc())
-        rows, count = self._page(t.scans, ScanRow, query, [], page)
+    def scans(self, page: Page, *states: ScanState) -> tuple[list[ScanRow], int]:
+        where = [t.scans.c.state.in_(states)] if states else []
+        query = rows_of(t.scans, ScanRow).where(*where).order_by(t.scans.c.id.desc())
+        rows, count = self._page(t.scans, ScanRow, query, where, page)
         return [replace(row, warnings=tuple(row.warnings)) for row in rows], count
 
     def last_scans(self) -> list[LastScan]:
         columns, ended = t.scans.c, t.scans.c.finished_at
         query = select(columns.scanner, func.count(), func.min(ended), func.max(ended))
+        query = query.where(columns.state == "folded")
         return fetch(self._connection, LastScan, query.group_by(columns.scanner).order_by(columns.scanner))
 
     def ended_rescans(self, page: Page) -> list[RescanRow]:

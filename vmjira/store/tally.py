@@ -30,7 +30,7 @@ def waiting_since(connection: Connection) -> dict[str, datetime | None]:
 
 
 def last_scan(connection: Connection) -> datetime | None:
-    at: datetime | None = connection.scalar(select(func.max(t.scans.c.finished_at)))
+    at: datetime | None = connection.scalar(select(func.max(t.scans.c.finished_at)).where(t.scans.c.state == "folded"))
     return at
 
 

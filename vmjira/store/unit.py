@@ -32,6 +32,7 @@ from vmjira.flows.rows import (
     RulesPeriod,
     RulesRow,
     ScanRow,
+    ScanState,
     SlotRow,
     TakenRow,
     Tally,
@@ -45,7 +46,7 @@ from vmjira.store.rescans import SqlRescans
 from vmjira.store.statements import add, add_new, change, fetch, fetch_one, greatest, put, rows_of
 
 #: What planning decides of a ticket that exists; all else belongs to delivery.
-PLANNED = ("ledger", "own", "facts", "told", "closed_at", "closing", "reopened", "noted")
+PLANNED = ("ledger", "own", "facts", "told", "closed_at", "closing", "reopened", "noted", "ordinal", "number")
 
 
 class SqlUnit:
@@ -117,13 +118,16 @@ class SqlUnit:
     def scan_by_digest(self, digest: str) -> ScanRow | None:
         return next(iter(self._scans(rows_of(t.scans, ScanRow).where(t.scans.c.digest == digest))), None)
 
-    def scans(self) -> list[ScanRow]:
-        """In the order in which they were added."""
-        return self._scans(rows_of(t.scans, ScanRow).order_by(t.scans.c.id))
+    def scans(self, *states: ScanState) -> list[ScanRow]:
+        query = rows_of(t.scans, ScanRow).order_by(t.scans.c.id)
+        return self._scans(query.where(t.scans.c.state.in_(states)) if states else query)
 
     def add_scan(self, row: ScanRow) -> int:
         values = {name: value for name, value in vars(row).items() if name != "id"}
         return int(self._connection.execute(insert(t.scans).values(values).returning(t.scans.c.id)).scalar_one())
+
+    def update_scan(self, id: int, **changes: Any) -> None:
+        change(self._connection, t.scans, {"id": id}, changes)
 
     def events(self) -> list[EventRow]:
         return fetch(
@@ -162,9 +166,23 @@ class SqlUnit:
     def mend_ledger(self, version: int, parts: Mapping[str, str]) -> None:
         rows = [{"version": version, "name": name, "path": path} for name, path in parts.items()]
         put(self._connection, t.ledger_parts, rows)
+        whole = t.ledger_versions.c.version == version
+        self._connection.execute(update(t.ledger_versions).where(whole).values(pruned=False))
+
+    def kept_versions(self) -> list[int]:
+        versions = t.ledger_versions.c
+        return list(
+            self._connection.scalars(select(versions.version).where(~versions.pruned).order_by(versions.version))
+        )
 
     def put_cell_numbers(self, rows: Iterable[CellNumbers]) -> None:
         put(self._connection, t.cell_numbers, [asdict(row) for row in rows])
+
+    def drop_cell_numbers(self, keys: Iterable[tuple[str, str, int]]) -> None:
+        columns = t.cell_numbers.c
+        for category, range_, ordinal in keys:
+            key = (columns.category == category, columns.range == range_, columns.ordinal == ordinal)
+            self._connection.execute(delete(t.cell_numbers).where(*key))
 
     def forget_cell_numbers(self, running: Mapping[str, int]) -> None:
         columns = t.cell_numbers.c
@@ -210,7 +228,12 @@ class SqlUnit:
         rename(self._connection, names)
 
     def put_moved(self, rows: Iterable[Moved]) -> None:
-        put(self._connection, t.moved, [vars(row) for row in rows])
+        given = list(rows)
+        put(self._connection, t.moved, [vars(row) for row in given if row.findings])
+        for row in given:
+            if not row.findings:
+                key = (t.moved.c.source == row.source, t.moved.c.target == row.target)
+                self._connection.execute(delete(t.moved).where(*key))
 
     def moved(self, identifier: str | None = None) -> list[Moved]:
         columns, query = t.moved.c, rows_of(t.moved, Moved)

@@ -22,6 +22,7 @@ from vmjira.web.health import health
 from vmjira.web.metrics import metrics
 from vmjira.web.pages import add_pages, with_args
 from vmjira.web.ruling import add_ruling
+from vmjira.web.scans import add_scans
 from vmjira.web.site import Parts, Site, asking
 from vmjira.web.work import add_work
 
@@ -65,6 +66,7 @@ def create_app(
     for add in (add_pages, add_finding, add_ruling, add_deleted):
         add(views, site)
     add_work(views, site, forms)
+    add_scans(views, site)
     app.register_blueprint(views)
     app.register_blueprint(api(site))
     app.register_blueprint(deciding(site))

@@ -1,4 +1,4 @@
-"""The read API: all that the pages show, as JSON. One table of answers makes the addresses and the OpenAPI document."""
+"""The API: all that the pages show, as JSON. One table of answers makes the addresses and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from vmjira.flows.cells import cell
 from vmjira.flows.evidence import evidence, find, ticket
 from vmjira.flows.hosts import host
 from vmjira.flows.looking import Wanted
+from vmjira.flows.operations import Person
 from vmjira.flows.overview import overview
 from vmjira.flows.search import search
 from vmjira.flows.unplaced import known as unplaced
 from vmjira.flows.vulnerabilities import vulnerability
+from vmjira.flows.withdraw import find as find_scan
+from vmjira.flows.withdraw import preview, restore, withdraw
 from vmjira.web import schemas as s
 from vmjira.web.openapi import Operation, document
-from vmjira.web.site import Site
+from vmjira.web.site import Site, asking
 
 Query = Mapping[str, Any]
 
@@ -92,6 +95,23 @@ class Answers:
         with self.site.store().reading() as unit:
             return lists.scans(unit, page)
 
+    def scan(self, scan: str) -> Any:
+        with self.site.store().reading() as unit:
+            return lists.scan_json(find_scan(unit, scan))
+
+    def withdrawal(self, scan: str) -> Any:
+        return preview(self.site.outside(), scan).as_json()
+
+    def withdraw(self, scan: str, reason: str) -> Any:
+        return withdraw(self.site.outside(), scan, by=_person(), reason=reason).as_json()
+
+    def restore(self, scan: str, reason: str) -> Any:
+        return restore(self.site.outside(), scan, by=_person(), reason=reason).as_json()
+
+
+def _person() -> Person:
+    return Person(asking().name, "API")
+
 
 def host_(site: Site, wanted: str, page: int) -> Any:
     return host(site.store(), wanted, site.rules(), page)
@@ -114,6 +134,13 @@ OPERATIONS = (
     Operation("rules", "/rules", "Rules in force, problems of the files, and what changed when", s.PageQuery, s.Rules),
     Operation("scanners", "/scanners", "Scanners of the rules, and when each was heard of", s.NoQuery, s.Scanners),
     Operation("scans", "/scans", "Scans that were taken in, the newest first", s.PageQuery, s.Scans),
+    Operation("scan", "/scans/{scan}", "A scan, by its number or the beginning of its digest", s.NoQuery, s.ScanOf),
+    Operation("withdrawal", "/scans/{scan}/withdrawal", "What would change in the tracker if the scan were withdrawn",
+              s.NoQuery, s.Withdrawal),
+    Operation("withdraw", "/scans/{scan}/withdraw", "Take a scan back with all that followed from it", s.ReasonQuery,
+              s.Withdrawal, method="post"),
+    Operation("restore", "/scans/{scan}/restore", "Count a scan again that was withdrawn", s.ReasonQuery,
+              s.Withdrawal, method="post"),
 )  # fmt: skip
 #: Parts of an address that may hold a slash.
 ANYTHING = ("host", "id")
@@ -126,7 +153,8 @@ def api(site: Site) -> Blueprint:
         rule = each.path
         for name in each.parameters:
             rule = rule.replace(f"{{{name}}}", f"<path:{name}>" if name in ANYTHING else f"<{name}>")
-        views.add_url_rule(rule, each.name, _view(getattr(answers, each.name), each.query(), each.answer()))
+        view = _view(getattr(answers, each.name), each.query(), each.answer())
+        views.add_url_rule(rule, each.name, view, methods=[each.method.upper()])
 
     @views.get("/openapi.json")
     def openapi() -> Response:

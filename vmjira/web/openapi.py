@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
@@ -30,13 +30,14 @@ FAILURES = {
 
 @dataclass(frozen=True)
 class Operation:
-    """One address that answers GET; `path` names its parts in braces."""
+    """One address; `path` names its parts in braces. One that answers POST changes something: for operators."""
 
     name: str
     path: str
     summary: str
     query: type[Schema]
     answer: type[Schema]
+    method: Literal["get", "post"] = "get"
 
     @property
     def parameters(self) -> list[str]:
@@ -57,7 +58,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
         spec.components.security_scheme(name, scheme)
     spec.components.schema("Failure", schema=Failure)
     for each in operations:
-        spec.path(path=f"/api{each.path}", operations={"get": _operation(each)})
+        spec.path(path=f"/api{each.path}", operations={each.method: _operation(each)})
     return spec.to_dict()
 
 
@@ -67,6 +68,7 @@ def _operation(each: Operation) -> dict[str, Any]:
         for name in each.parameters
     ]
     failures = FAILURES | ({404: "There is none"} if path else {})
+    failures |= {409: "It cannot be done as things are"} if each.method == "post" else {}
     return {
         "operationId": each.name,
         "summary": each.summary,

@@ -31,7 +31,7 @@ def add_pages(views: Blueprint, site: Site) -> None:
         with site.store().reading() as unit:
             found = matrix(unit, rules, site.today(), page=page_number())
             items = needs_a_person(unit, rules, site.problems(), site.clock())
-            scans, count = unit.look.scans(Page(limit=5))
+            scans, count = unit.look.scans(Page(limit=5), "folded")
             states = unit.look.operation_states()
         cells = {(each["category"], each["range"]): each for each in found["cells"]}
         return render_template(

@@ -62,6 +62,10 @@ class NoQuery(Schema):
     pass
 
 
+class ReasonQuery(Schema):
+    reason = fields.String(load_default="", validate=validate.Length(0, 500), metadata={"description": "why"})
+
+
 _ID = validate.Length(1, 200)
 
 
@@ -500,6 +504,7 @@ class Scanners(Schema):
 
 class ScanOf(Schema):
     id, scanner, format, name = number(), text(), text(), text()
+    state, note, digest = text(), text(), text()
     started_at, finished_at, folded_at = moment(allow_none=True), moment(), moment(allow_none=True)
     hosts, findings, records, unreadable, rescan = number(), number(), number(), number(), truth()
     records_by_severity = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
@@ -508,3 +513,13 @@ class ScanOf(Schema):
 
 class Scans(Paged):
     items = some(ScanOf)
+
+
+class PlannedChange(Schema):
+    operation, identifier, key, reason = text(), text(), maybe(), text()
+    details = fields.Dict(keys=fields.String(), required=True)
+
+
+class Withdrawal(Schema):
+    scan, state, exceeds = number(), text(), maybe()
+    operations = some(PlannedChange)
