@@ -16,7 +16,7 @@ from vmjira.flows.reminders import remind
 from vmjira.flows.rules import rules_in_force
 from vmjira.web.metrics import Numbers
 
-W23, W26 = "windows.boston.2026-W23", "windows.lab.2026-W26"
+W23, MOVED = "windows.boston.2026-W23", "windows.lab.2026-W23"
 LAB = RANGES + "  - {id: lab, title: Laboratory, networks: [10.1.5.0/24]}\n"
 TICKET = "ticket: {project: VM, transition_fields: {resolution: {name: Done}}}\n"
 HOSTS = {"10.1.0.1": [SMB], "10.1.5.1": [SMB, RDP]}
@@ -57,11 +57,11 @@ def endings(world: World) -> dict[str, float]:
 
 def test_a_ticket_whose_findings_moved_is_settled_everywhere_and_names_the_key_of_their_ticket(either: World):
     old = split(either)
-    new = either.jira.by_identifier()[W26]
+    new = either.jira.by_identifier()[MOVED]
     (comment,) = old.comments
     for text in (comment, old.description):
         assert "*Settled, not verified*: " in text and "*Verified*" not in text
-        assert f"2 moved to another category or range: 2 to {new.key} (Windows updates – Laboratory – Scan 26)" in text
+        assert f"2 moved to another category or range: 2 to {new.key} (Windows updates – Laboratory – Scan 23)" in text
     assert "none of the 3 findings of this ticket is open any more, and 1 of them was fixed" in comment
     assert own_numbers(old) == either.known()[W23]["own"]
     known = either.known()[W23]
@@ -139,9 +139,9 @@ def test_the_comment_waits_until_the_ticket_that_it_names_has_a_key(world: World
     world.ingest()
     (settled,) = [row.id for row in world.operations("queued") if row.operation == "settled"]
     assert attempt(world.outside, settled) == 5.0
-    assert world.operation(settled).answer == f"waiting until {W26} is made, to name its key"
+    assert world.operation(settled).answer == f"waiting until {MOVED} is made, to name its key"
     world.deliver()
-    new = world.jira.by_identifier()[W26]
+    new = world.jira.by_identifier()[MOVED]
     assert f"1 to {new.key} " in world.jira.by_identifier()[W23].comments[0]
 
 
