@@ -59,12 +59,17 @@ def alone(base: Base, scan: Scan, rulebook: Rulebook) -> dict[str, Any]:
 
 def _of_scan(scan: Scan, hosts: pl.DataFrame, lives: pl.DataFrame, catalogue: pl.DataFrame) -> dict[str, Any]:
     word = hosts.select("host", last_seen="scanned_at")
-    seen = lives.filter(OPEN, pl.col("scanner") == scan.scanner).join(word, on=["host", "last_seen"], how="semi")
+    nowhere = pl.col("category").is_null() | pl.col("range").is_null()  # few, so that a large scan costs little
+    rows = lives.select(_LIFE).filter(nowhere, OPEN, pl.col("scanner") == scan.scanner)
+    seen = rows.join(word, on=["host", "last_seen"], how="semi")
     said = {
         "unowned": {**unowned_json(unowned(hosts)), "findings": seen.filter(pl.col("range").is_null()).height},
         "untaken": untaken_json(untaken_total([untaken(seen.lazy(), catalogue)])),
     }
     return {**said, "hints": list(hints(said, "of this scan "))}
+
+
+_LIFE = ("host", "scanner", "vulnerability_id", "category", "range", "severity", "last_seen", "ended_as")
 
 
 # --- all that is known ------------------------------------------------------------------------------------------------
