@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.flows.scans import APACHE, NGINX, RDP, SMB, week
@@ -175,3 +177,22 @@ def test_an_alias_that_is_still_in_use_is_refused(world: World, kind: str):
     }
     said = edit(world, **{kind: texts[kind]})
     assert "aliases:" in said and "is the id of another" in said and "no longer in use" in said
+
+
+def test_a_reopening_by_an_edit_does_not_count_towards_the_limit(world: World):
+    world.write_rules(policy=POLICY + "on_close: trust\n")
+    world.fold(week(23), HOSTS)
+    world.fold(week(23, hours=1), {host: [] for host in HOSTS})
+    world.jira.close(world.known()[OLD]["key"])
+    reconcile(world.outside)
+    world.deliver()
+    with world.store.reading() as unit:
+        row = unit.ticket(OLD)
+    assert row is not None and row.closing == "confirmed" and row.reopened == 0
+    world.fold(week(23, hours=2), {"10.2.0.1": [SMB]})
+    grown = RANGES.replace("10.1.0.0/16]", "10.1.0.0/16, 10.2.0.1]")
+    edit(world, ranges=grown)
+    with world.store.reading() as unit:
+        again = unit.ticket(OLD)
+    assert again is not None and replace(again.own, hosts=0, open_hosts=0).open == 1 and again.reopened == 0
+    assert world.jira.status(again.key or "") != "Done"

@@ -168,18 +168,29 @@ def after_data(before: TicketRow, row: TicketRow, news: News, policy: Policy) ->
         return _all_ended(row, news, policy)
     row = replace(row, told="")
     still = f"{news.because}: {count(row.own.open, 'finding')} open"
-    for_good = row.closing in ("confirmed", "settled", "accepted")
-    refuted = row.closing == "waiting" and news.refuted > 0
-    if for_good or refuted or (news.came_in and row.closing in ("waiting", "trusted")):
-        if news.by_edit:
-            return _reopen_for_rules(row, f"{still}, because the rules were changed")
-        if refuted:
-            return _refute(row, f"{still}, {news.refuted} of them seen after the closing", policy)
-        return _reopen(row, f"{still}, new in a ticket that was closed")
+    if _does_not_hold(row, news):
+        return _undo(row, still, news, policy)
     if row.closing == "waiting" and row.own.open != before.own.open and row.noted != news.running:
         reason = f"{still}, none of them verified by data newer than the closing"
         return _decision(replace(row, noted=news.running), reason, "waiting")
     return Decision(row)
+
+
+def _does_not_hold(row: TicketRow, news: News) -> bool:
+    """Whether a ticket with open findings cannot stay closed."""
+    if row.closing == "waiting" and news.refuted:
+        return True
+    return row.closing in ("confirmed", "settled", "accepted") or (
+        news.came_in and row.closing in ("waiting", "trusted")
+    )
+
+
+def _undo(row: TicketRow, still: str, news: News, policy: Policy) -> Decision:
+    if news.by_edit:
+        return _reopen_for_rules(row, f"{still}, because the rules were changed")
+    if row.closing == "waiting" and news.refuted:
+        return _refute(row, f"{still}, {news.refuted} of them seen after the closing", policy)
+    return _reopen(row, f"{still}, new in a ticket that was closed")
 
 
 def _withdrawn(before: TicketRow, row: TicketRow, news: News) -> Decision | None:
