@@ -37,7 +37,7 @@ def scans_list(app: Application, as_json: bool) -> None:
 @JSON
 @pass_app
 def scans_show(app: Application, id: str, as_json: bool) -> None:
-    """One scan, by its number or the beginning of its digest."""
+    """One scan, by its number or its id (as tickets and CSV files name it)."""
     from vmjira.flows.withdraw import find
 
     with app.store.reading() as unit:

@@ -163,11 +163,11 @@ def _state(operation: Mapping[str, Any]) -> str:
 
 
 def show_scans(out: Terminal, scans: Sequence[Mapping[str, Any]], total: int) -> None:
-    columns = ["#number", "state", "ended", "scanner", "#hosts", "#findings", "taken in", "file", "note"]
+    columns = ["#number", "id", "state", "ended", "scanner", "#hosts", "#findings", "taken in", "file", "note"]
     more = "" if total == len(scans) else f" (the newest {len(scans)}; --json prints all)"
     rows = (
-        [each["id"], each["state"], _moment(str(each["finished_at"])), each["scanner"], each["hosts"], each["findings"],
-         _moment(str(each["folded_at"] or "")), each["name"], each["note"]]
+        [each["id"], each["scan"], each["state"], _moment(str(each["finished_at"])), each["scanner"], each["hosts"],
+         each["findings"], _moment(str(each["folded_at"] or "")), each["name"], each["note"]]
         for each in scans
     )  # fmt: skip
     out.print(_table(f"{total} scans{more}", columns, rows))

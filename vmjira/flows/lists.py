@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any
 
+from vmjira.domain.frames import scan_id
 from vmjira.domain.rulebook import Rulebook
 from vmjira.errors import Problem
 from vmjira.flows.history import difference
@@ -74,7 +75,8 @@ def scan_json(row: ScanRow) -> dict[str, Any]:
         "id", "scanner", "format", "name", "started_at", "finished_at", "folded_at", "hosts", "findings", "records",
         "records_by_severity", "unreadable", "rescan", "state", "note", "digest",
     )  # fmt: skip
-    return {**{name: getattr(row, name) for name in names}, "warnings": list(row.warnings)}
+    told = {name: getattr(row, name) for name in names}
+    return {**told, "scan": scan_id(row.digest), "warnings": list(row.warnings)}
 
 
 def _catalogues(row: EnrichmentRow | None) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import structlog
 
+from vmjira.domain.frames import scan_id
 from vmjira.domain.rulebook import Policy, Rulebook
 from vmjira.errors import Unknown, VmjiraError
 from vmjira.flows import breaker, course, suspect
@@ -43,15 +44,20 @@ class Withdrawal:
 
 
 def find(unit: Unit, wanted: str) -> ScanRow:
-    """A scan by its number, or by the beginning of its digest. Unknown if there is none, or more than one."""
+    """A scan by its number, its id in reports and tickets, or the beginning of that or of its digest.
+
+    Unknown if there is none, or more than one.
+    """
     rows = unit.scans()
     found = [row for row in rows if str(row.id) == wanted]
     if not found and len(wanted) >= SHORTEST:
-        found = [row for row in rows if row.digest.startswith(wanted.lower())]
+        found = [
+            row for row in rows if any(name.startswith(wanted.lower()) for name in (row.digest, scan_id(row.digest)))
+        ]
     if len(found) == 1:
         return found[0]
     why = "several scans have" if found else "no scan has"
-    raise Unknown(f"scan '{wanted}': {why} this number or beginning of a digest; `vmjira scans list` shows them all")
+    raise Unknown(f"scan '{wanted}': {why} this number or id; `vmjira scans list` shows them all")
 
 
 def preview(outside: Outside, wanted: str, what: What = "withdraw") -> Withdrawal:

@@ -504,7 +504,7 @@ class Scanners(Schema):
 
 class ScanOf(Schema):
     id, scanner, format, name = number(), text(), text(), text()
-    state, note, digest = text(), text(), text()
+    scan, state, note, digest = text(), text(), text(), text()
     started_at, finished_at, folded_at = moment(allow_none=True), moment(), moment(allow_none=True)
     hosts, findings, records, unreadable, rescan = number(), number(), number(), number(), truth()
     records_by_severity = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
