@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vmjira.bootstrap import Application, configure_logging
-from vmjira.domain.rulebook import TicketRules
+from vmjira.demo_people import People
 from vmjira.errors import VmjiraError
 from vmjira.flows.ingest import ingest
 from vmjira.flows.present import all_tickets
@@ -31,14 +31,10 @@ from vmjira.flows.waiting import wait_until_delivered
 from vmjira.processes import gunicorn
 from vmjira.sandbox import wsgi
 from vmjira.sandbox.campaign import story, write_campaign
-from vmjira.sandbox.seed import TOKENS
 from vmjira.settings import NAMES, load_settings
 from vmjira.terminal import Terminal
-from vmjira.trackers.jira import JiraSettings, Secret, connect
 
 OFFICES = 3
-#: The week (from 0) in which Boston's administrators say that all is patched.
-CLAIM = 2
 Process = subprocess.Popen[bytes]
 out = Terminal()
 
@@ -59,30 +55,31 @@ def run(folder: Path, *, weeks: int, once: bool) -> None:
         assert app.outside  # the tables are there before two processes look for them
         running = stack.enter_context(_processes(environ))
         start = _start(weeks)
+
+        def deliver() -> list[str]:
+            return wait_until_delivered(app.store, lambda done, total: _check(running))
+
         files = write_campaign(folder / "scans", weeks=weeks, start=start)
         _wait_for(f"http://127.0.0.1:{jira}/rest/api/2/serverInfo")
         _wait_for(f"http://127.0.0.1:{web}/healthz")
         _sandbox_call(jira, "POST", "webhooks", _webhook(web, environ))
         first = None
+        people = People(app, jira, folder, start, deliver)
         for week, line in enumerate(story(weeks)):
             out.print(Text.assemble((f"Week {week + 1}", "bold"), f" {line}"))
             saturday = datetime.combine(start + timedelta(weeks=week, days=5), time(12), UTC)
             _sandbox_call(jira, "PUT", "clock", {"now": saturday.isoformat()})
             with app.reader() as read:
                 report = ingest(app.outside, files[week * OFFICES : (week + 1) * OFFICES], read, app.load_rules)
-            said = wait_until_delivered(app.store, lambda done, total: _check(running))
+            said = deliver()
             first = first or clock.monotonic() - began
             tickets = all_tickets(app.store)
             out.print(
                 f"    {len(report.operations)} operations planned and delivered; {len(tickets)} tickets, "
                 f"{sum(each['verified'] for each in tickets)} of them verified as fixed"
             )
-            if week == CLAIM:
-                said = _claim(app, jira, running)
-            for problem in said:
+            for problem in said + people.act(week):
                 out.print(f"    {problem}", style="yellow")
-            if week == CLAIM + 1:
-                out.print(f"    reopened, because their hosts are not mended: {_reopened(app)}")
         _where_to_look(app, web, jira, first or 0.0, folder)
         if not once:
             out.print("\nCtrl-C stops it.")
@@ -93,37 +90,6 @@ def _start(weeks: int) -> date:
     """The Monday with which the campaign has to begin to end last week: what is overdue then is so in earnest."""
     today = datetime.now(UTC).date()
     return today - timedelta(days=today.weekday(), weeks=weeks)
-
-
-def _claim(app: Application, jira: int, running: Process) -> list[str]:
-    """Boston's administrators close all that they have; whether it holds is for vmjira to find out."""
-    chief = connect(JiraSettings(url=f"http://127.0.0.1:{jira}", token=Secret(TOKENS["admin"])))()
-    rules = TicketRules(transition_fields={"resolution": {"name": "Done"}})
-    closed = [each["key"] for each in all_tickets(app.store) if each["range"] == "boston" and each["key"]]
-    for key in closed:
-        chief.transition(key, "close", rules)
-    while _told(app) < len(closed):
-        _check(running)
-        clock.sleep(0.1)
-    said = wait_until_delivered(app.store, lambda done, total: _check(running))
-    rows = [each for each in all_tickets(app.store) if each["key"] in closed]
-    confirmed = sum(each["verified"] for each in rows)
-    out.print(
-        f"    Boston's administrators closed {len(closed)} tickets: {confirmed} confirmed, "
-        f"{sum(not each['settled'] for each in rows)} to be verified by the next scan"
-    )
-    return said
-
-
-def _told(app: Application) -> int:
-    """Closings that the webhooks told of and that have been decided."""
-    with app.store.reading() as unit:
-        return sum(row.closing != "" for row in unit.tickets())
-
-
-def _reopened(app: Application) -> str:
-    with app.store.reading() as unit:
-        return ", ".join(sorted(row.key for row in unit.tickets() if row.reopened and row.key)) or "none"
 
 
 def _webhook(web: int, environ: dict[str, str]) -> dict[str, object]:

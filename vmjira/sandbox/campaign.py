@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from vmjira.sandbox.campaign_hosts import OFFICES, Office
-from vmjira.sandbox.campaign_story import FEWEST_HOSTS, MOST_HOSTS, WEEKS, story, visits
+from vmjira.sandbox.campaign_story import FEWEST_HOSTS, MOST_HOSTS, WEEKS, Visit, story, visits
 from vmjira.sandbox.campaign_xml import Round, document
 
-__all__ = ["START", "story", "write_campaign"]
+__all__ = ["START", "story", "write_campaign", "write_rescan"]
 
 START = date(2026, 5, 18)  # a Monday; the sixth week is 2026-W26
 SCANNER_ZONE = ZoneInfo("America/New_York")
@@ -30,6 +31,18 @@ def write_campaign(
         for week in range(weeks)
         for office in OFFICES
     ]
+
+
+def write_rescan(folder: Path, office: str, week: int, names: Collection[str], *, start: date = START) -> Path:
+    """Write a scan of a few hosts of an office, by name, on the Sunday of that week: somebody wants to know it now."""
+    where = next(each for each in OFFICES if each.id == office)
+    sunday = datetime.combine(start + timedelta(weeks=week, days=6), time(9), SCANNER_ZONE)
+    scan = Round(where, week, start, sunday, len(names))
+    path = folder / f"{sunday:%Y-%m-%d}-{office}-rescan.nessus"
+    chosen = [each for each in visits(where, week, count=60, seed=23) if each.host.name in names]
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(document(scan, (Visit(each.host) for each in chosen)))
+    return path
 
 
 def _check(weeks: int, hosts_per_office: int, start: date) -> None:
