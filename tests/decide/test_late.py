@@ -89,10 +89,11 @@ def test_an_acceptance_that_was_learned_late_ends_like_one_learned_in_time(
     assert late.is_proven()
 
 
+@pytest.mark.parametrize("policy", ["", "auto_close: true\n"])
 def test_what_a_scan_called_fixed_before_its_acceptance_was_learned_counts_as_accepted(
-    make: Callable[[str], World],
+    make: Callable[..., World], policy: str
 ) -> None:
-    in_time, late = make("in_time"), make("late")
+    in_time, late = make("in_time", policy), make("late", policy)
     numbers, tickets = story(in_time, ALL_FIXED, late=False)
     found, shown = story(late, ALL_FIXED, late=True)
     assert found == numbers

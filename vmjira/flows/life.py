@@ -146,6 +146,8 @@ def close(job: Job) -> str:
         return _changed(job)
     moved = _move(job, "close")
     change = job.tracker.last_status_change(job.row.key or "")
+    if change and change.actor != job.tracker.myself():  # perhaps with a resolution that accepts: see `decide`
+        return f"{moved}; a person had closed it before, which is looked at when the tracker tells of it"
     _record(job, closing=closed_for_good(job.row.own), closed_at=change.at if change else job.outside.clock())
     return moved
 
