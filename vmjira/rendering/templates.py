@@ -90,7 +90,7 @@ def check_templates(folder: Path) -> list[Problem]:
     from vmjira.rendering.sample import render_samples  # noqa: PLC0415 - it renders through this module
 
     problems = []
-    known = sorted(path.name for path in SHIPPED.glob("*.j2"))
+    known = sorted(path.name for path in SHIPPED.glob("[!_]*.j2"))
     for path in sorted(folder.glob("*.j2")) if folder.is_dir() else ():
         if path.name in known:
             problems += render_samples(Templates(folder), path.name)
