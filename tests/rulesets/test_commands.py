@@ -180,3 +180,25 @@ def test_the_schema_of_one_file_is_printed_for_an_editor(vmjira: Vmjira):
     one = json.loads(vmjira.run("rules", "schema", "ranges.yaml").stdout)
     assert one["title"] == "ranges.yaml" and "ranges" in one["properties"]
     assert "is no rule file" in vmjira.run("rules", "schema", "range.yaml", status=2).stderr
+
+
+def test_edited_rules_are_put_in_force_by_a_command_without_a_worker_or_a_scan(vmjira: Vmjira):
+    assert vmjira.json("rules", "apply")["state"] == "in force"
+    vmjira.ingest(nessus(vmjira.folder / "a.nessus", week(23), HOSTS))
+    vmjira.write(ranges=RANGES + LAB)
+    said = vmjira.json("rules", "apply")
+    assert said["state"] == "in force" and said["words"] == "changed rules are in force now"
+    assert len(said["operations"]) == 2
+    assert "windows.lab.2026-W23" in {each["identifier"] for each in vmjira.json("tickets")}
+    assert "in force already" in vmjira.run("rules", "apply").stdout
+    assert "exactly what its scans say" in vmjira.run("replay", "--check").stdout
+
+
+def test_the_command_says_what_is_held_and_why_and_exits_with_1(vmjira: Vmjira):
+    vmjira.ingest(nessus(vmjira.folder / "a.nessus", week(23), HOSTS))
+    vmjira.write(categories=CATEGORIES.replace("id: windows", "id: win"))
+    said = json.loads(vmjira.run("rules", "apply", "--json", status=1).stdout)
+    assert said["state"] == "held" and "add `aliases: [windows]` to category 'win'" in said["words"]
+    vmjira.write(categories="categories: []")
+    broken = vmjira.run("rules", "apply", status=1)
+    assert "categories.yaml:1:" in broken.stderr and "windows.boston.2026-W23" in vmjira.run("tickets").stdout

@@ -100,8 +100,15 @@ scanners:
 """,
 }
 
+ALIASES = """
+To rename an `id`, list the old one under `aliases`: findings and tickets continue under the new id, with new labels and
+file names and the same keys in the tracker. Without an alias the change is held, because all findings would move to new
+tickets. Leave the alias in the file. Also change the old id where acceptances.yaml names it.
+"""
 NOTES = {
+    "categories.yaml": (ALIASES,),
     "ranges.yaml": (
+        ALIASES,
         """
 The same network twice is a mistake; networks inside other networks are not: the smallest wins. A range's `ticket` is
 laid over the policy's: single values and lists replace, while `fields`, `transitions` and `transition_fields` are
