@@ -16,7 +16,7 @@ from vmjira.rendering.sample import FULL
 
 HEADER = (
     "ip-address,hostname,category of vulnerability,vulnerability id,vulnerability title,vulnerability description,"
-    "severity,cvss,cves,exploit available,ports,solution,state,first seen,last seen,fixed at,ticket"
+    "severity,cvss,cves,exploit available,ports,solution,state,first seen,last seen,fixed at,ticket,scan,credentials"
 )
 MB = 1_000_000
 ROW = {
@@ -38,6 +38,8 @@ ROW = {
     "last_seen": datetime(2026, 6, 5, 10, tzinfo=UTC),
     "fixed_at": None,
     "ticket": FULL.identifier,
+    "scan": "1f0c8a63d2be",
+    "credentials": "yes",
 }
 
 
@@ -86,6 +88,8 @@ def test_values_are_written_for_people() -> None:
         "2026-06-05T10:00:00Z",
         "",
         FULL.identifier,
+        "1f0c8a63d2be",
+        "yes",
     ]
 
 
@@ -150,3 +154,34 @@ def test_pieces_of_a_long_report_are_joined_without_a_seam() -> None:
     (file,) = files(many(60_000), 100 * MB)
     assert file.content.count(b"ip-address") == 1
     assert len(read(file.content)) == 60_000
+
+
+def digest(limit: int = MB, **changes) -> list[str]:
+    return [file.digest for file in files([ROW | changes] * 3, limit)]
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        {"last_seen": datetime(2026, 6, 12, tzinfo=UTC)}, {"scan": "0a1b2c3d4e5f"}, {"credentials": "unknown"},
+        {"state": "remaining"},
+    ],
+)  # fmt: skip
+def test_a_newer_observation_of_the_same_is_the_same_list(newer) -> None:
+    assert digest(**newer) == digest()
+
+
+@pytest.mark.parametrize(
+    "other", [{"state": "unverified"}, {"hostname": "pc-8"}, {"solution": "Update."}, {"ports": []}]
+)
+def test_whatever_else_differs_makes_another_list(other) -> None:
+    assert digest(**other) != digest()
+
+
+def test_new_and_remaining_differ_in_the_lists_of_one_iteration() -> None:
+    def lists(state: str) -> dict[str, str]:
+        rows = pl.DataFrame([ROW | {"state": state}], schema=REPORT)
+        return {file.name: file.digest for file in Renderer().files(view([ROW], all_rows=rows, diff_rows=rows), MB)}
+
+    new, remaining = lists("new"), lists("remaining")
+    assert {name.split(".")[-2] for name in new if new[name] != remaining[name]} == {"all", "diff"}

@@ -109,7 +109,7 @@ def test_more_open_hosts_than_new_ones_are_explained() -> None:
 
 def test_sections_come_in_the_order_of_their_use() -> None:
     headings = re.findall(r"^h\d\. (\w+)", text(), re.MULTILINE)
-    assert headings == ["Patch", "Hosts", "Findings", "Most", "Tickets", "Attached", "Where"]
+    assert headings == ["Patch", "Hosts", "Findings", "Most", "Tickets", "Attached", "Scans"]
 
 
 def test_top_hosts_neighbours_attachments_and_sources_are_named() -> None:
@@ -118,7 +118,9 @@ def test_top_hosts_neighbours_attachments_and_sources_are_named() -> None:
     assert "* Previous: VM-22, Windows bulletins – Boston Office – Scan 22" in shown
     assert "* Next: not in the tracker yet, Windows" in shown
     assert f"* [^{FULL.identifier}.own.csv]: what to patch" in shown
-    assert "* nessus, 2026-06-05 06:00 EDT: 120 hosts of this range, 110 with credentials, of 3 the" in shown
+    told = "120 hosts of this range, 110 with credentials, 7 without; 3 hosts: the scan does not say whether"
+    assert f"* nessus scan 1f0c8a63d2be, 2026-06-05 06:00 EDT: {told} credentials worked" in shown
+    assert "7 hosts of this range (pc-8.example.com 10.1.2.4, last scanned 2026-05-29 06:00 EDT; and 6 more)" in shown
 
 
 def test_the_picture_is_shown_or_only_referred_to() -> None:
@@ -218,7 +220,7 @@ def comment(kind: str, **changes) -> str:
 def test_the_comment_of_a_verified_ticket_names_its_evidence() -> None:
     shown = comment("verified")
     assert "all 45 findings" in shown and "as of Scan 25" in shown
-    assert "* nessus, 2026-06-05 10:00 UTC: 120 hosts scanned, 110 with credentials; for 3 hosts the scan does" in shown
+    assert "* nessus scan 1f0c8a63d2be, 2026-06-05 10:00 UTC: 30 findings fixed on 12 hosts, 10 with" in shown
 
 
 @pytest.mark.parametrize(
