@@ -17,8 +17,7 @@ _LIFE = (
     "host", "scanner", "vulnerability_id", "severity", "first_seen", "first_iteration", "opened_as", "ended_at",
     "ended_iteration", "ended_as",
 )  # fmt: skip
-#: What it shows of the host and of the vulnerability.
-_HOST = ("ip", "hostname")
+#: What it shows of the vulnerability. Of the host it shows address and name; a name in other letters is the same.
 _TEXT = ("title", "description", "cvss2", "cvss3", "exploit_available", "solution", "kev", "kev_due", "epss")
 _CHECK = ["scanner", "vulnerability_id"]
 
@@ -36,7 +35,7 @@ def shown(knowledge: Knowledge, lives: pl.DataFrame) -> Shown:
     hosts = newest(knowledge.hosts.join(lives.select("host").unique(), on="host", how="semi"))
     texts = knowledge.texts.join(lives.select(_CHECK).unique(), on=_CHECK, how="semi")
     return Shown(
-        hosts.select("host", host_shown=pl.struct(_HOST).hash()),
+        hosts.select("host", host_shown=pl.struct("ip", pl.col("hostname").str.to_lowercase()).hash()),
         texts.select(*_CHECK, text_shown=pl.struct(*_TEXT, pl.col("cves").list.join(" ")).hash()),
     )
 

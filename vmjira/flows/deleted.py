@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 UNSENT: dict[str, Any] = {
     "key": None, "issue_id": None, "gone": False, "status": None, "status_category": None,
     "closed_at": None, "closing": "", "reopened": 0, "noted": 0, "answer": "",
-    "description": "", "described": "", "shown": "", "sent_ledger": 0, "verified": False, "told": "", "fields": {},
+    "description": "", "described": "", "shown": "", "sent_ledger": 0, "told": "", "fields": {},
 }  # fmt: skip
 EVERYTHING = Page(limit=10_000)
 
