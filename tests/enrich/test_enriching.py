@@ -372,8 +372,8 @@ def test_a_ticket_says_what_is_exploited_and_by_when_it_is_to_be_repaired(world:
     other = world.jira.by_identifier()["windows.boston.2026-W23"]
     assert "CISA" not in other.description and "(EPSS): 2.0 %." in other.description
     rows = table(ticket.files["exploited.boston.2026-W23.own.csv"])
-    assert list(rows[0])[-4:] == ["ticket", "known exploited", "known exploited due", "epss"]
-    assert [list(row.values())[-3:] for row in rows] == [["yes", "2030-01-22", "0.97312"]] * 2
+    assert list(rows[0])[-6:] == ["ticket", "known exploited", "known exploited due", "epss", "scan", "credentials"]
+    assert [list(row.values())[-5:-2] for row in rows] == [["yes", "2030-01-22", "0.97312"]] * 2
 
 
 def test_without_catalogues_tickets_and_files_are_as_before(world: World):
@@ -381,7 +381,7 @@ def test_without_catalogues_tickets_and_files_are_as_before(world: World):
     ticket = world.jira.by_identifier()["windows.boston.2026-W23"]
     assert "exploit" not in ticket.description and "EPSS" not in ticket.description
     (row, *_) = table(ticket.files["windows.boston.2026-W23.own.csv"])
-    assert list(row)[-1] == "ticket" and len(row) == 17
+    assert list(row)[-3:] == ["ticket", "scan", "credentials"] and len(row) == 19
 
 
 def test_explain_tells_what_is_known_of_a_finding(world: World):

@@ -95,7 +95,7 @@ def test_numbers_of_hosts_are_those_of_the_tickets_scan_and_own_findings_those_o
     assert "|*Remaining*|5|lack of patch management: they belong to earlier tickets|" in shown
     assert "|*Unverified*|2|not fully scanned in this iteration, so their state is unknown|" in shown
     assert "|Vulnerable|17|" in shown and "|Last time|37|" in shown
-    assert "h3. Findings of this ticket now (Scan 25)" in shown
+    assert "h3. Findings of this ticket as of Scan 25" in shown
     assert "* *9* open, on 6 hosts" in shown
     assert "* *2* of the open ones unverified: Scan 25 did not cover them" in shown
 
