@@ -108,3 +108,20 @@ def test_a_reopening_that_was_learned_late_ends_the_acceptance_in_time(make: Cal
     assert found == story(in_time, ONE_FIXED, late=False, reopened=True)
     own = found[0]["windows.boston.2026-W23"]["own"]
     assert (own["open"], own["fixed"], own["accepted"]) == (1, 1, 0)
+
+
+def test_an_acceptance_learned_in_time_holds_although_the_clocks_of_tracker_and_server_are_days_apart(
+    make: Callable[[str], World],
+) -> None:
+    """Nothing tells that the closing came before the first scan was folded, by a clock that runs months ahead."""
+    world = make("apart")
+    world.jira.at(day(0) + timedelta(hours=1))
+    world.fold(FIRST)
+    world.jira.at(day(1))
+    world.jira.close(world.key(), "Risk Accepted")
+    world.listen()
+    world.settle()
+    world.jira.at(day(8) + timedelta(hours=1))
+    world.fold(NEXT_WEEK)
+    own = all_tickets(world.store)[0]["own"]
+    assert (own["accepted"], own["open"]) == (2, 0) and world.is_proven()

@@ -29,6 +29,7 @@ class Seen:
     busy: bool = False  # … and we are closing or reopening right now
     labels_missing: tuple[str, ...] = ()
     intact: bool = True  # our part of the description is as we wrote it
+    same_clock: bool = False  # the tracker's clock agrees with ours
     open_then: int | None = None  # own findings that were open at that time, if newer data came in since
 
     @property

@@ -6,7 +6,7 @@ it would stand if it had been learned in time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from vmjira.flows.rows import EventRow, ScanRow
@@ -66,13 +66,26 @@ def first_place(events: Collection[EventRow], scan: ScanRow) -> Place:
     return min(map(place, mine), default=(max((each.version for each in events), default=0) + 1, 1))
 
 
-def overtaken(events: Sequence[EventRow], scans: Mapping[int, ScanRow], at: datetime) -> int | None:
-    """The first version that was made after `at`, by our clock: what happened `at` should have come before it.
+def overtaken(
+    events: Sequence[EventRow], scans: Mapping[int, ScanRow], at: datetime, *, same_clock: bool
+) -> int | None:
+    """The first version that should have come after what happened `at`, by the tracker's clock: its scan ended later.
 
-    None if nothing was made since. Of scans folded by older programs, it is known when they came in.
+    Or it was made later, by our clock; that counts only if the two are the `same_clock`. None if there is none.
+    Of scans folded by older programs, it is known when they came in.
     """
     for event in events:
-        made = event.at or (scans[event.scan].folded_at if event.scan and "believed" not in event.details else None)
-        if event.kind in _DATA and made and made > at:
+        if event.kind in _DATA and any(moment > at for moment in _moments(event, scans, made=same_clock)):
             return event.version
     return None
+
+
+def _moments(event: EventRow, scans: Mapping[int, ScanRow], *, made: bool) -> Iterator[datetime]:
+    """When the scans of an entry ended, and when it was `made`."""
+    digests = event.details.get("scans", ())
+    for row in [scans[event.scan]] if event.scan else [row for row in scans.values() if row.digest in digests]:
+        yield row.finished_at
+        if made and not event.at and row.folded_at and "believed" not in event.details:
+            yield row.folded_at
+    if made and event.at:
+        yield event.at

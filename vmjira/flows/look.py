@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Literal
 from uuid import uuid4
@@ -34,6 +34,8 @@ from vmjira.flows.show import fingerprint
 from vmjira.flows.tracking import Issue, StatusChange
 
 Record = Callable[[Unit], None]
+#: How far the tracker's clock may be from ours to count as the same.
+CLOCKS = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def look_at(outside: Outside, row: TicketRow, issue: Issue | None, policy: Polic
     seen = _seen(outside, row, issue) if issue else None
     found, version = 0, None
     if seen and newly_closed(row, seen):  # perhaps long ago: newer data may be here already
-        seen = replace(seen, open_then=_open_then(outside, row, seen.since))
+        seen = replace(seen, open_then=_open_then(outside, row, seen))
         if row.own.open:
             found, version = _refuted(outside, replace(row, closed_at=seen.since))
     return Look(row, seen, decide(row, seen, found, policy), version)
@@ -73,6 +75,7 @@ def _seen(outside: Outside, row: TicketRow, issue: Issue) -> Seen:
         by=change.actor if change else "",
         ours=ours,
         busy=ours and _moving(outside, row),
+        same_clock=change is not None and _same_clock(outside, row, issue),
         labels_missing=tuple(label for label in labels(row.identifier) if label not in issue.labels),
         intact=_intact(outside, row, issue),
     )
@@ -115,12 +118,25 @@ def _refuted(outside: Outside, closed: TicketRow) -> tuple[int, int]:
     return int(refuted(lives.collect(), closings([closed]))["refuted"].sum()), version
 
 
-def _open_then(outside: Outside, row: TicketRow, closed: datetime) -> int | None:
+def _same_clock(outside: Outside, row: TicketRow, issue: Issue) -> bool:
+    """Whether the tracker's clock agrees with ours, as far as the making of the ticket shows."""
+    if issue.created is None:
+        return False
+    with outside.store.reading() as unit:
+        made = [each for each in unit.operations("done", identifier=row.identifier) if each.operation == "create"]
+    return any(
+        each.started_at - CLOCKS <= issue.created <= each.ended_at + CLOCKS
+        for each in made
+        if each.started_at and each.ended_at
+    )
+
+
+def _open_then(outside: Outside, row: TicketRow, seen: Seen) -> int | None:
     """How many of its findings were open when it was closed; None if nothing came in since, so that it is those of now.
 
     Where the ledger of that time is pruned, what ended since counts as open then.
     """
-    version = _overtaken(outside, row, closed)
+    version, closed = _overtaken(outside, row, seen), seen.since
     if version is None:
         return None
     with outside.store.reading() as unit:
@@ -134,8 +150,8 @@ def _open_then(outside: Outside, row: TicketRow, closed: datetime) -> int | None
     return int(lives.filter(open_then).select(pl.len()).collect().item())
 
 
-def _overtaken(outside: Outside, row: TicketRow, at: datetime, *, ending: bool = False) -> int | None:
-    """The first version of the ledger that what happened to the ticket `at` should have come before, and did not.
+def _overtaken(outside: Outside, row: TicketRow, seen: Seen, *, ending: bool = False) -> int | None:
+    """The first version of the ledger before which the last change of the ticket should have come, and did not.
 
     None if nothing came in since, or nothing that changed anything in its range; at the `ending` of an acceptance that
     tells nothing, for what is accepted changes by no scan. Before an id of the rules was renamed,
@@ -144,7 +160,8 @@ def _overtaken(outside: Outside, row: TicketRow, at: datetime, *, ending: bool =
     with outside.store.reading() as unit:
         events, scans = unit.events(), {each.id: each for each in unit.scans()}
         renamed = max((each.version for each in events if each.kind == "rules"), default=0) if row.former else 0
-        version = course.overtaken([each for each in events if each.version > renamed], scans, at)
+        later = [each for each in events if each.version > renamed]
+        version = course.overtaken(later, scans, seen.since, same_clock=seen.same_clock)
         if version is None or ending or version - 1 not in unit.kept_versions():
             return version
         then, now = unit.ledger_parts(version - 1), unit.ledger_parts()
@@ -210,7 +227,7 @@ def _keep_with_ledger(outside: Outside, look: Look, rulebook: Rulebook, record: 
         raise Conflict(f"{row.identifier} changed meanwhile")
     base = replace(base, tickets={**base.tickets, row.identifier: row})
     acceptance, event = _begun(look, rulebook.policy) if row.closing else _ended(outside, look)
-    outcome, event = _foresee(outside, base, event, look.row, rulebook)
+    outcome, event = _foresee(outside, base, event, look, rulebook)
     ids: list[str] = []
 
     def note(unit: Unit) -> None:
@@ -221,15 +238,13 @@ def _keep_with_ledger(outside: Outside, look: Look, rulebook: Rulebook, record: 
     return [*ids, *(each.id for each in rows)]
 
 
-def _foresee(
-    outside: Outside, base: Base, event: EventRow, row: TicketRow, rulebook: Rulebook
-) -> tuple[Outcome, EventRow]:
+def _foresee(outside: Outside, base: Base, event: EventRow, look: Look, rulebook: Rulebook) -> tuple[Outcome, EventRow]:
     """What follows from an acceptance, or its end, by the tracker's own time of it; and how it is recorded.
 
     If newer data came in before it was learned, the ledger is rebuilt as if it had been learned in time.
     """
     words = titles(outside, rulebook)
-    version = _overtaken(outside, row, event.at, ending=event.kind == "unaccept") if event.at else None
+    version = _overtaken(outside, look.row, look.seen, ending=event.kind == "unaccept") if look.seen else None
     if version is None:
         return foresee_acceptance(base, event, rulebook, words), event
     event = replace(
