@@ -23,6 +23,7 @@ HOST_NUMBERS = {"vulnerable", "last", "new", "remaining", "safe", "unverified"}
 OWN_NUMBERS = {"total", "fixed", "open", "unverified", "moved", "gone", "accepted"}
 TICKET = {
     "identifier", "category", "range", "iteration", "title", "key", "status", "previous", "next", "then", "own", "top",
+    "settled", "verified",
 }  # fmt: skip
 W23, W24 = "windows.boston.2026-W23", "windows.boston.2026-W24"
 
@@ -74,6 +75,7 @@ def jira(tmp_path: Path, vmjira: Vmjira) -> Iterator[Jira]:
 def test_inspect_tells_what_is_in_a_file_and_changes_nothing(vmjira: Vmjira):
     file = vmjira.scan("a.nessus", week(23), {"10.1.0.1": [SMB, RDP], "10.1.0.2": [SMB]})
     (found,) = vmjira.json("inspect", file)["files"]
+    assert found.pop("hints") == [] and found.pop("unowned")["hosts"] == 0 and found.pop("untaken")["findings"] == 0
     assert found == {
         "path": str(file),
         "format": "nessus",
@@ -243,7 +245,7 @@ def test_operations_are_listed_released_retried_and_dropped(vmjira: Vmjira, jira
     (vmjira.folder / "rules" / "policy.yaml").write_text("ticket: {project: NONE}\nlimits: {create: 1}\n")
     file = vmjira.scan("a.nessus", week(23), {"10.1.0.1": [SMB, APACHE]})
     result = vmjira.run("ingest", "--wait", file, status=1)
-    assert "2 operations are held" in result.stderr
+    assert "2 changes are waiting for approval" in result.stderr
     assert [row["state"] for row in vmjira.json("operations", "list")] == ["held", "held"]
     assert "2 operations: release" in vmjira.run("operations", "release", "v1").stdout
     later = vmjira.scan("b.nessus", week(23, hours=1), {"10.1.0.9": []})

@@ -370,7 +370,7 @@ def test_a_ticket_says_what_is_exploited_and_by_when_it_is_to_be_repaired(world:
     )
     assert "The highest probability of exploitation within 30 days (EPSS) is 97.3 %." in ticket.description
     other = world.jira.by_identifier()["windows.boston.2026-W23"]
-    assert "CISA" not in other.description and "(EPSS): 2.0 %." in other.description
+    assert "CISA" not in other.description and "(EPSS) is 2.0 %." in other.description
     rows = table(ticket.files["exploited.boston.2026-W23.own.csv"])
     assert list(rows[0])[-6:] == ["ticket", "known exploited", "known exploited due", "epss", "scan", "credentials"]
     assert [list(row.values())[-5:-2] for row in rows] == [["yes", "2030-01-22", "0.97312"]] * 2

@@ -59,7 +59,7 @@ def test_corrected_values_reach_an_open_ticket_in_one_edit_and_its_text_names_th
     assert len(edits) == (
         2 if either.jira.flavour == "datacenter" else 1
     )  # one is refused because it asks for no mails
-    assert "by 2026-07-01" in either.jira.ticket(key).description
+    assert "by 1 July 2026" in either.jira.ticket(key).description
     assert "High" in answer(either) and "2026-07-01" in answer(either)
     assert rules(either, "priority: High, due: 30d", "assignee: berlin-admins, labels: [x]") == []
 

@@ -10,6 +10,8 @@ import pytest
 from tests.flows.jira import Ticket
 from tests.flows.scans import APACHE, NGINX, RDP, SMB, week
 from tests.flows.world import World, host_numbers, own_numbers
+from vmjira.domain.ticket import installation_label
+from vmjira.flows.installation import installation
 from vmjira.flows.views import report_rows
 from vmjira.rulefiles import load
 
@@ -35,7 +37,7 @@ def test_the_first_scan_makes_one_ticket_per_cell(either: World):
     assert said == [f"create {name}: done" for name in (W23, "web.newyork.2026-W23", "windows.newyork.2026-W23")]
     ticket = tickets[W23]
     assert ticket.summary == "Windows updates – Boston Office – Scan 23"
-    assert set(ticket.labels) == {"vmjira", f"vm.{W23}"}
+    assert set(ticket.labels) == {"vmjira", f"vm.{W23}", installation_label(installation(either.outside))}
     assert ticket.fields["priority"]["name"] == "High" and ticket.fields["duedate"] == "2026-06-15"
     assert ticket.links == ()
     assert ticket.names == tuple(sorted(f"{W23}.{kind}" for kind in ("own.csv", "all.csv", "diff.csv", "png")))

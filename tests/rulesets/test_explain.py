@@ -10,6 +10,7 @@ import pytest
 
 from tests.flows.scans import RDP, SMB, Flaw, week
 from tests.flows.world import CATEGORIES, POLICY, RANGES, World
+from vmjira.domain.frames import scan_id
 from vmjira.flows.explain import explain
 from vmjira.shown import show_explanation
 from vmjira.terminal import Terminal
@@ -92,10 +93,12 @@ def test_a_finding_that_no_category_takes_shows_why_each_did_not(world: World):
 def test_a_finding_that_is_seen_names_the_observation(world: World):
     world.fold(week(23), {HOST: [SMB]})
     found = why(world)
+    with world.store.reading() as unit:
+        (scan,) = [scan_id(row.digest) for row in unit.scans()]
     assert found["evidence"] == [
-        "last seen 2026-06-01 20:00 UTC by nessus, with credentials",
-        "that is its newest observation of this host: nessus 2026-06-01 20:00 UTC in 2026-06-01-2000.nessus "
-        "with credentials",
+        f"last seen 2026-06-01 20:00 UTC by nessus, with credentials, in scan {scan}",
+        f"that is its newest observation of this host: nessus 2026-06-01 20:00 UTC in scan {scan} "
+        "(2026-06-01-2000.nessus) with credentials",
     ]  # fmt: skip
     assert found["key"] == "VM-1"
 
@@ -104,7 +107,7 @@ def test_absence_without_credentials_proves_nothing_and_says_so(world: World):
     world.fold(week(23), {HOST: [SMB]})
     world.fold(week(24), {HOST: []}, credentials=False)
     _, doubt = why(world)["evidence"]
-    assert "2026-06-08-2000.nessus without credentials" in doubt
+    assert "(2026-06-08-2000.nessus) without credentials" in doubt
     assert "it was seen with credentials, and that scan had none" in doubt
 
 

@@ -305,6 +305,8 @@ def _facts(
 ) -> list[TicketFacts]:
     lives = lives.filter(pl.col("first_iteration") != BACKLOG)
     keys = ["category", "first_iteration"]
+    if lives.is_empty():
+        return []  # where only scans that were withdrawn had looked, no iteration runs
     closed = closings(row for row in tickets if row.range == range_ and row.closing == "waiting")
     seen = refuted(lives, closed).drop("range")
     return [
