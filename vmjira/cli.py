@@ -253,6 +253,7 @@ def _operation_command(name: str, flow_name: str, text: str) -> None:
 _operation_command("retry", "retry", "Deliver refused operations again (by id, plan or ticket; all if none is given).")
 _operation_command("drop", "drop", "Never deliver these (by id, plan or ticket; all that are held if none is given).")
 _operation_command("release", "release", "Deliver what is held (by id, plan or ticket; all if none is given).")
+main.add_command(operations, "changes")  # what people call them; programs may use either name
 
 
 @main.command()

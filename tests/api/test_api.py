@@ -63,7 +63,8 @@ def test_everything_the_pages_show_can_be_read(web: FlaskClient):
 
 def test_the_api_says_what_the_pages_say(weeks: World, web: FlaskClient):
     overview = found(web, "/api/overview")
-    assert overview["totals"] == {"tickets": 3, "living": 3, "overdue": 1, "open": 3, "unverified": 0, "fixed": 2}
+    assert overview["totals"] == {"tickets": 3, "living": 3, "overdue": 1, "open": 3, "unverified": 0, "fixed": 2,
+                                  "settled": 0, "verified": 0}  # fmt: skip
     assert [item["level"] for item in overview["attention"]] == ["act"]
     cell = found(web, "/api/cells/windows/boston")
     assert cell["fixed_in_due_time"] == 0.667 and cell["burn_down"]["tickets"][0]["open"] == [3, 1]
@@ -110,7 +111,8 @@ def test_what_there_is_not_is_said(web: FlaskClient, path: str, why: str):
 
 
 def test_the_api_only_reads_but_for_scans(web: FlaskClient):
-    acting = {"/api/scans/<scan>/withdraw", "/api/scans/<scan>/restore"}
+    acting = {f"/api/scans/<scan>/{what}" for what in ("withdraw", "restore")}
+    acting |= {f"/api/tickets/<identifier>/{what}" for what in ("again", "forget")}
     for rule in web.application.url_map.iter_rules():
         if str(rule).startswith("/api/"):
             assert rule.methods == ({"POST", "OPTIONS"} if str(rule) in acting else {"GET", "HEAD", "OPTIONS"})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -160,7 +160,7 @@ def outcome(desk: Desk) -> dict[str, Any]:
         taken = [(row.remote, row.outcome != "refused", row.settled) for row in unit.taken()]
     return {
         "tickets": {
-            key: (_timeless(each.description), each.status, sorted(each.labels), each.links, each.names,
+            key: (_timeless(each.description), each.status, _labels(each.labels), each.links, each.names,
                   [_timeless(comment) for comment in each.comments])
             for key, each in tickets.items()
         },
@@ -177,6 +177,11 @@ def deliver(desk: Desk) -> None:
     with desk.world.store.reading() as unit:
         desk.queue.waiting = [row.id for row in reversed(unit.operations("queued"))]
     desk.world.deliver()
+
+
+def _labels(labels: Iterable[str]) -> list[str]:
+    """Each desk is an installation of its own."""
+    return sorted(label for label in labels if not label.startswith("vmjira-by."))
 
 
 def _timeless(text: str) -> str:

@@ -115,6 +115,7 @@ def test_ingest_with_wait_delivers_and_the_tickets_are_told_in_the_agreed_shapes
         "reopened",
         "operations",
         "rescans",
+        "left_as_set",
         "moved_from",
         "moved_to",
     }

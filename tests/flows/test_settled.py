@@ -200,7 +200,7 @@ def test_a_title_carries_the_year_once_its_number_has_been_used_before(either: W
     }
     assert set(planned) == {title for name, title in titles.items() if "2025" not in name}
     text = either.jira.by_identifier()["windows.boston.2026-W23"].description
-    assert "h3. Hosts at Scan 2026-W23\n" in text and "now (Scan 24)" in text
+    assert "h3. Hosts at Scan 2026-W23\n" in text and "ticket as of Scan 24" in text
 
 
 def test_the_name_of_an_iteration_does_not_change_when_an_older_scan_comes_in_late(world: World):

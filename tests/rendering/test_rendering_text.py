@@ -84,7 +84,7 @@ def test_lists_of_an_iteration_that_is_past_say_that_they_are_frozen() -> None:
 
 def test_an_iteration_whose_number_was_used_before_is_called_by_its_label() -> None:
     shown = text(replace(FULL, name="2026-W23", running_name="2026-W25"))
-    assert "h3. Hosts at Scan 2026-W23\n" in shown and "now (Scan 2026-W25)" in shown
+    assert "h3. Hosts at Scan 2026-W23\n" in shown and "ticket as of Scan 2026-W25" in shown
 
 
 def test_numbers_of_hosts_are_those_of_the_tickets_scan_and_own_findings_those_of_now() -> None:

@@ -14,6 +14,7 @@ from tests.flows.scans import APACHE, RDP, SMB, week
 from tests.flows.world import CATEGORIES, POLICY, RANGES, World, a_world
 from tests.web.conftest import NOW, web_of
 from tests.web.reading import rows, words
+from vmjira.domain.frames import scan_id
 from vmjira.flows.rows import DeliveryRow, FiringRow, Mark, OperationRow
 from vmjira.web import create_app
 
@@ -228,8 +229,10 @@ def test_tickets_are_listed_by_what_is_due_first_and_by_what_is_left(weeks: Worl
 
 def test_a_ticket_shows_the_evidence_of_each_host_and_what_was_done_and_why(weeks: World, web: FlaskClient):
     page = web.get(f"/tickets/{FIRST}").text
+    with weeks.store.reading() as unit:
+        second = next(scan_id(row.digest) for row in unit.scans() if row.finished_at == week(24))
     assert rows(page, "Findings on 10.1.0.1") == [
-        ["SMB flaw", "high", "remaining", "445/tcp", "2026-06-01 20:00", "2026-06-08 20:00", ""],
+        ["SMB flaw", "high", "remaining", "445/tcp", "2026-06-01 20:00", f"2026-06-08 20:00scan {second}", ""],
         ["RDP flaw", "critical", "fixed", "3389/tcp", "2026-06-01 20:00", "2026-06-01 20:00", "2026-06-08 20:00"],
     ]
     told = words(page)

@@ -75,7 +75,7 @@ def _seen(outside: Outside, row: TicketRow, issue: Issue) -> Seen:
         by=change.actor if change else "",
         ours=ours,
         busy=ours and _moving(outside, row),
-        same_clock=change is not None and _same_clock(outside, row, issue),
+        same_clock=change is not None and _same_clock(outside, row, issue, at),
         labels_missing=tuple(label for label in labels(row.identifier) if label not in issue.labels),
         intact=_intact(outside, row, issue),
     )
@@ -118,9 +118,10 @@ def _refuted(outside: Outside, closed: TicketRow) -> tuple[int, int]:
     return int(refuted(lives.collect(), closings([closed]))["refuted"].sum()), version
 
 
-def _same_clock(outside: Outside, row: TicketRow, issue: Issue) -> bool:
-    """Whether the tracker's clock agrees with ours, as far as the making of the ticket shows."""
-    if issue.created is None:
+def _same_clock(outside: Outside, row: TicketRow, issue: Issue, at: datetime) -> bool:
+    """Whether the tracker's clock agrees with ours, as far as the making of the ticket shows; nothing happened to it
+    `at` a time before that."""
+    if issue.created is None or at < issue.created:
         return False
     with outside.store.reading() as unit:
         made = [each for each in unit.operations("done", identifier=row.identifier) if each.operation == "create"]
