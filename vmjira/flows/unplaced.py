@@ -13,7 +13,7 @@ import polars as pl
 
 from vmjira.domain import ledger
 from vmjira.domain.classify import identify, merge, newest
-from vmjira.domain.frames import LEDGER, SEVERITIES, Scan, empty
+from vmjira.domain.frames import LEDGER, SEVERITIES, Scan, Schema, empty
 from vmjira.domain.lives import OPEN
 from vmjira.domain.operation import count
 from vmjira.domain.preview import UNTAKEN, condition, unowned, untaken, untaken_total
@@ -82,7 +82,7 @@ def known(store: Store) -> dict[str, Any]:
     nowhere = _severities(store.scan, parts[NO_RANGE]) if NO_RANGE in parts else {}
     said = {
         "unowned": {
-            **unowned_json(_unowned(store.scan, parts[HOSTS]) if HOSTS in parts else unowned(_NO_HOSTS)),
+            **unowned_json(_unowned(store.scan, parts[HOSTS]) if HOSTS in parts else unowned(empty(_HOSTS))),
             "findings": sum(nowhere.values()),
             "severities": nowhere,
         },
@@ -122,13 +122,13 @@ def _untaken(store: Store, parts: Mapping[str, str]) -> pl.DataFrame:
 
 
 _CHECK = ["scanner", "vulnerability_id", "severity"]
-_NOTHING = empty(LEDGER).select(*_CHECK, findings=pl.lit(0, pl.UInt32))
-_NO_HOSTS = pl.DataFrame(schema={"host": pl.String(), "ip": pl.String(), "range": pl.String()})
+_COUNTED = {**{column: LEDGER[column] for column in _CHECK}, "findings": pl.UInt32()}
+_HOSTS: Schema = {"host": pl.String(), "ip": pl.String(), "range": pl.String()}
 
 
 @lru_cache(maxsize=4)
 def _of_all(scan: Callable[[str], pl.LazyFrame], paths: tuple[str, ...]) -> pl.DataFrame:
-    rows = pl.concat([_NOTHING, *(_without_category(scan, path) for path in paths)])
+    rows = pl.concat([empty(_COUNTED), *(_without_category(scan, path) for path in paths)])
     return rows.group_by(_CHECK).agg(pl.col("findings").sum())
 
 
